@@ -1,0 +1,57 @@
+package gate
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+)
+
+// Pseudonym is the first 64 bits of HMAC-SHA-256(key, the number as 12 ASCII
+// digits), big-endian (DESIGN §5).
+type Pseudonym uint64
+
+// String gives 16 lower-case hexadecimal digits.
+func (p Pseudonym) String() string { return fmt.Sprintf("%016x", uint64(p)) }
+
+// ParsePseudonym is the inverse of [Pseudonym.String].
+func ParsePseudonym(s string) (Pseudonym, error) {
+	var b [8]byte
+	if len(s) != 16 {
+		return 0, fmt.Errorf("a pseudonym has 16 hexadecimal digits, not %d", len(s))
+	}
+	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
+		return 0, fmt.Errorf("pseudonym: %w", err)
+	}
+	return Pseudonym(binary.BigEndian.Uint64(b[:])), nil
+}
+
+// Key is a 256-bit secret for pseudonyms: of a data set or of a site's
+// entries. Its String never shows it.
+type Key [32]byte
+
+func (Key) String() string   { return "key(hidden)" }
+func (Key) GoString() string { return "key(hidden)" }
+
+// Pseudonymer computes pseudonyms under one key without allocating. It is not
+// safe for concurrent use.
+type Pseudonymer struct {
+	mac hash.Hash
+	in  [12]byte
+	sum [sha256.Size]byte
+}
+
+// NewPseudonymer keys a Pseudonymer.
+func NewPseudonymer(k Key) *Pseudonymer { return &Pseudonymer{mac: hmac.New(sha256.New, k[:])} }
+
+// Of gives the pseudonym of n, which must be [Number.Valid].
+func (p *Pseudonymer) Of(n Number) Pseudonym {
+	copy(p.in[:], n)
+	p.mac.Reset()
+	p.mac.Write(p.in[:])
+	out := p.mac.Sum(p.sum[:0])
+	clear(p.in[:])
+	return Pseudonym(binary.BigEndian.Uint64(out))
+}
