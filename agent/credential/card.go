@@ -1,0 +1,184 @@
+package credential
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gateagent/agent/gate"
+)
+
+// Field counts of the card (PAYLOADS §1.1, §1.2). The card of 2024 has eleven,
+// of which the last four are untyped; since nobody has seen them all, any
+// count from eight to maxCardFields is read alike.
+const (
+	lossyCardFields = 6 // the old number left out
+	chipCardFields  = 7
+	maxCardFields   = 16
+)
+
+// maxName bounds a name in bytes; a longer one is not shown.
+const maxName = 200
+
+// readCard reads the chip card of 2021 and the card of 2024:
+//
+//	number|old number|name|ddmmyyyy|Nam or Nữ|residence|ddmmyyyy issued[|…]
+//
+// Residence and old number are not even looked at. A name that arrived damaged
+// does not spoil the card: number and birth date identify its bearer.
+func readCard(f *fields) (gate.Claim, bool) {
+	name, born, sex, issued := 2, 3, 4, 6
+	kind := gate.KindCCCD
+	var flags gate.ClaimFlags
+	switch {
+	case f.n == lossyCardFields:
+		name, born, sex, issued = 1, 2, 3, 5
+		flags |= gate.FlagSixFields
+	case f.n == chipCardFields:
+	case f.n > chipCardFields && f.n <= maxCardFields:
+		kind = gate.KindCC
+		for _, extra := range f.at[chipCardFields:f.n] {
+			if strings.TrimSpace(extra) != "" {
+				flags |= gate.FlagExtraFields
+			}
+		}
+	default:
+		return gate.Claim{}, false
+	}
+
+	number := gate.Number(strings.TrimSpace(f.at[0]))
+	if !number.Valid() {
+		return gate.Claim{}, false
+	}
+	birth, ok := cardDate(f.at[born])
+	if !ok {
+		return gate.Claim{}, false
+	}
+	female, ok := cardSex(f.at[sex])
+	if !ok {
+		return gate.Claim{}, false
+	}
+	issue, ok := cardDate(f.at[issued])
+	if !ok && strings.TrimSpace(f.at[issued]) != "" {
+		return gate.Claim{}, false
+	}
+
+	return gate.Claim{
+		Kind: kind,
+		// A copy, so that the claim does not keep the whole payload alive.
+		Number:   gate.Number(strings.Clone(string(number))),
+		Born:     birth,
+		Issued:   issue,
+		Expires:  expiry(birth, issue),
+		Name:     cardName(f.at[name]),
+		Warnings: flags | checkNumber(number, birth.Year, female),
+	}, true
+}
+
+// cardDate reads ddmmyyyy; day and month may be 00 for "unknown".
+func cardDate(s string) (gate.Date, bool) {
+	s = strings.TrimSpace(s)
+	if len(s) != 8 || !isDigits(s) {
+		return gate.Date{}, false
+	}
+	d := gate.Date{Year: number(s[4:]), Month: number(s[2:4]), DayOfMonth: number(s[:2])}
+	if d.Year == 0 {
+		return gate.Date{}, false
+	}
+	if d.Month == 0 || d.DayOfMonth == 0 {
+		return d, d.Month <= 12 && d.DayOfMonth <= 31
+	}
+	return d, d.Valid()
+}
+
+// number reads decimal digits, which the caller has checked.
+func number(s string) int {
+	n := 0
+	for i := range len(s) {
+		n = n*10 + int(s[i]-'0')
+	}
+	return n
+}
+
+func cardSex(s string) (female, ok bool) {
+	switch s = strings.TrimSpace(s); {
+	case strings.EqualFold(s, "Nam"):
+		return false, true
+	case strings.EqualFold(s, "Nữ"):
+		return true, true
+	}
+	return false, false
+}
+
+// cardName gives the name as it may be shown, or nothing when it holds what no
+// name holds (invisible or direction-changing characters) or is too long.
+func cardName(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > maxName {
+		return ""
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return ""
+		}
+	}
+	return strings.Clone(s)
+}
+
+// renewalAges are the birthdays at which a card has to be renewed (Law on
+// Identification 2023, art. 21). A card issued within graceYears before one is
+// good until the next.
+var renewalAges = [...]int{14, 25, 40, 60}
+
+const graceYears = 2
+
+// expiry gives the first day a card is no longer good; the zero date for a
+// card that does not expire, or whose dates do not say. Where day or month of
+// birth is unknown the bearer has the benefit of the doubt.
+func expiry(born, issued gate.Date) gate.Date {
+	if born.IsZero() || !issued.Valid() {
+		return gate.Date{}
+	}
+	// The later the birth, the later each renewal, so the latest birth date
+	// that fits gives the latest expiry; only at the two-year rule may an
+	// earlier one reach the next age, hence both ends are tried.
+	first, last := birthRange(born)
+	a, b := expiryOf(first, issued), expiryOf(last, issued)
+	if a.IsZero() || b.IsZero() {
+		return gate.Date{}
+	}
+	if a.Day() > b.Day() {
+		return a
+	}
+	return b
+}
+
+func expiryOf(born, issued gate.Date) gate.Date {
+	for _, age := range renewalAges {
+		if issued.Day() < birthday(born, age-graceYears).Day() {
+			return birthday(born, age)
+		}
+	}
+	return gate.Date{}
+}
+
+// birthRange gives the first and the last day that a birth date with unknown
+// parts can mean.
+func birthRange(d gate.Date) (first, last gate.Date) {
+	switch {
+	case d.Month == 0:
+		return gate.Date{Year: d.Year, Month: 1, DayOfMonth: 1}, gate.Date{Year: d.Year, Month: 12, DayOfMonth: 31}
+	case d.DayOfMonth == 0:
+		end := time.Date(d.Year, time.Month(d.Month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+		return gate.Date{Year: d.Year, Month: d.Month, DayOfMonth: 1}, gate.Date{Year: d.Year, Month: d.Month, DayOfMonth: end}
+	}
+	return d, d
+}
+
+// birthday gives the day on which age is reached; who was born on 29 February
+// reaches it on 1 March in other years.
+func birthday(born gate.Date, age int) gate.Date {
+	t := time.Date(born.Year+age, time.Month(born.Month), born.DayOfMonth, 0, 0, 0, 0, time.UTC)
+	return gate.Date{Year: t.Year(), Month: int(t.Month()), DayOfMonth: t.Day()}
+}
