@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// MaxPixels bounds a picture everywhere: 64 million pixels, twice what the
-// largest USB camera gives. What announces more is refused before memory is
-// asked for it.
-const MaxPixels = 64 << 20
+// MaxPixels bounds a picture everywhere: 16 million pixels, twice what a 4K
+// camera gives. What announces more is refused before memory is asked for it.
+const MaxPixels = 16 << 20
 
 // MaxSide is the longest side of a picture, in pixels.
 const MaxSide = 1 << 15
