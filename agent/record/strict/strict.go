@@ -136,21 +136,45 @@ func Unmarshal(b []byte, into any, lim Limits) error {
 	return Same(tree, into)
 }
 
+// Read is [Unmarshal] for bodies that are signed whole: names it does not know
+// are passed over, so that programs of different age understand each other.
+// Everything else is as strict; a known name in other letters is refused.
+func Read(b []byte, into any, lim Limits) error {
+	tree, err := Parse(b, lim)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return err
+	}
+	again, err := reread(into)
+	if err != nil {
+		return err
+	}
+	return same("", tree, again, true)
+}
+
 // Same reports an error that names the first difference, unless v as
 // encoding/json writes it says exactly what tree says.
 func Same(tree, v any) error {
-	again, err := json.Marshal(v)
+	again, err := reread(v)
 	if err != nil {
 		return err
 	}
-	back, err := Parse(again, Limits{Size: math.MaxInt, Depth: maxCanonicalDepth})
-	if err != nil {
-		return err
-	}
-	return same("", tree, back)
+	return same("", tree, again, false)
 }
 
-func same(path string, got, want any) error {
+func reread(v any) (any, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(b, Limits{Size: math.MaxInt, Depth: maxCanonicalDepth})
+}
+
+// same compares what was received with what was understood. Where more is
+// true, got may have names that want has not.
+func same(path string, got, want any, more bool) error {
 	switch g := got.(type) {
 	case map[string]any:
 		w, ok := want.(map[string]any)
@@ -158,7 +182,7 @@ func same(path string, got, want any) error {
 			return fmt.Errorf("%s is an object", named(path))
 		}
 		for name := range g {
-			if _, known := w[name]; !known {
+			if _, known := w[name]; !known && !more {
 				return fmt.Errorf("unknown field %q", join(path, name))
 			}
 		}
@@ -167,7 +191,7 @@ func same(path string, got, want any) error {
 			if !there {
 				return fmt.Errorf("field %q is missing", join(path, name))
 			}
-			if err := same(join(path, name), gv, wv); err != nil {
+			if err := same(join(path, name), gv, wv, more); err != nil {
 				return err
 			}
 		}
@@ -178,7 +202,7 @@ func same(path string, got, want any) error {
 			return fmt.Errorf("%s is another list than it was read as", named(path))
 		}
 		for i := range g {
-			if err := same(path+"["+strconv.Itoa(i)+"]", g[i], w[i]); err != nil {
+			if err := same(path+"["+strconv.Itoa(i)+"]", g[i], w[i], more); err != nil {
 				return err
 			}
 		}

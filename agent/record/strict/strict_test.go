@@ -53,6 +53,30 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 }
 
+func TestReadPassesOverUnknownNames(t *testing.T) {
+	type body struct {
+		Name string           `json:"name"`
+		Ref  uint64           `json:"ref,omitempty"`
+		Sub  map[string]int64 `json:"sub,omitempty"`
+	}
+	for in, ok := range map[string]bool{
+		`{"name":"a","later":[{"x":1}]}`:     true,
+		`{"name":"a","sub":{"b":1}}`:         true,
+		`{"name":"a","REF":5}`:               false,
+		`{"name":"a","ref":5,"Ref":6}`:       false,
+		`{"Name":"a"}`:                       false,
+		`{"name":"a","later":1,"later":2}`:   false,
+		`{"name":"a","later":[[[[[[1]]]]]]}`: false,
+		`{"name":null}`:                      false,
+		`[]`:                                 false,
+	} {
+		var b body
+		if err := Read([]byte(in), &b, lim); (err == nil) != ok {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
 func TestTooLargeIsASentinel(t *testing.T) {
 	for _, in := range []string{strings.Repeat(" ", 2000), `[[[[[]]]]]`} {
 		if _, err := Parse([]byte(in), lim); !errors.Is(err, ErrTooLarge) {
