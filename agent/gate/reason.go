@@ -6,25 +6,26 @@ type Reason string
 
 // Reasons of the health rules (PAYLOADS §7.2, one per row).
 const (
-	ReasonDenyList        Reason = "deny_list"
-	ReasonPositive        Reason = "positive"
-	ReasonQuarantine      Reason = "quarantine"
-	ReasonVaccinated      Reason = "vaccinated"
-	ReasonRecovered       Reason = "recovered"
-	ReasonPartlyVaccinate Reason = "partly_vaccinated"
-	ReasonTested          Reason = "tested"
-	ReasonNoFactCounts    Reason = "no_fact_counts"
-	ReasonNoRecord        Reason = "no_record"
-	ReasonNeedsExtras     Reason = "needs_extras"    // the record says more than this version reads
-	ReasonReservedKind    Reason = "reserved_kind"   // a fact kind of a later version
-	ReasonAmbiguous       Reason = "ambiguous"       // masked or doubtful identity
-	ReasonFutureFact      Reason = "future_fact"     // a fact dated after today, ignored
-	ReasonDoubtfulCard    Reason = "doubtful_card"   // two or more warnings on an unsigned card
-	ReasonCardExpired     Reason = "card_expired"    // a warning unless the policy refuses
-	ReasonClockUntrusted  Reason = "clock_untrusted" // a rule needed better time than there is
-	ReasonStaleData       Reason = "stale_data"      // older than the soft age
-	ReasonExpiredData     Reason = "expired_data"    // older than the hard age
-	ReasonNoData          Reason = "no_data"         // no data set in force, or its key is missing
+	ReasonDenyList         Reason = "deny_list"
+	ReasonPositive         Reason = "positive"
+	ReasonQuarantine       Reason = "quarantine"
+	ReasonVaccinated       Reason = "vaccinated"
+	ReasonRecovered        Reason = "recovered"
+	ReasonPartlyVaccinate  Reason = "partly_vaccinated"
+	ReasonTested           Reason = "tested"
+	ReasonNoFactCounts     Reason = "no_fact_counts"
+	ReasonNoRecord         Reason = "no_record"
+	ReasonNeedsExtras      Reason = "needs_extras"        // the record says more than this version reads
+	ReasonReservedKind     Reason = "reserved_kind"       // a fact kind of a later version
+	ReasonAmbiguous        Reason = "ambiguous"           // masked or doubtful identity
+	ReasonFutureFact       Reason = "future_fact"         // a fact dated after today, ignored
+	ReasonDoubtfulCard     Reason = "doubtful_card"       // two or more warnings on an unsigned card
+	ReasonCardExpired      Reason = "card_expired"        // a warning unless the policy refuses
+	ReasonClockUntrusted   Reason = "clock_untrusted"     // a rule needed better time than there is
+	ReasonStaleData        Reason = "stale_data"          // older than the soft age
+	ReasonExpiredData      Reason = "expired_data"        // older than the hard age
+	ReasonNoData           Reason = "no_data"             // no data set in force, or its key is missing
+	ReasonPolicyNotInForce Reason = "policy_not_in_force" // before valid_from or after valid_to
 )
 
 // Reasons of RETRY and of trouble on the box.
@@ -44,3 +45,15 @@ const (
 	ReasonSixFields         Reason = "six_fields"
 	ReasonExtraFields       Reason = "extra_fields"
 )
+
+// Reasons lists every code, in the order above: for checks and metrics.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonDenyList, ReasonPositive, ReasonQuarantine, ReasonVaccinated, ReasonRecovered,
+		ReasonPartlyVaccinate, ReasonTested, ReasonNoFactCounts, ReasonNoRecord, ReasonNeedsExtras,
+		ReasonReservedKind, ReasonAmbiguous, ReasonFutureFact, ReasonDoubtfulCard, ReasonCardExpired,
+		ReasonClockUntrusted, ReasonStaleData, ReasonExpiredData, ReasonNoData, ReasonPolicyNotInForce,
+		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault,
+		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
+	}
+}

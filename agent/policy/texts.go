@@ -1,0 +1,70 @@
+package policy
+
+import "gateagent/agent/gate"
+
+// Text is one sentence for the person at the gate.
+type Text struct {
+	VI string `json:"vi"`
+	EN string `json:"en"`
+}
+
+// Text gives the sentence for a decision: that of its verdict and its most
+// important reason that has one, else that of the verdict alone. A policy's
+// own texts come before the built-in ones. Sentences never name an illness or
+// a list: others stand beside the person who is to read them.
+func (p *Policy) Text(d gate.Decision) (vi, en string) {
+	t := p.text(d)
+	return t.VI, t.EN
+}
+
+func (p *Policy) text(d gate.Decision) Text {
+	if p == nil || !p.built {
+		p = builtIn
+	}
+	for _, r := range d.ReasonList() {
+		if t, ok := p.texts[textKey(d.Verdict, r)]; ok {
+			return t
+		}
+	}
+	return p.texts[d.Verdict.String()]
+}
+
+// builtIn speaks for the zero Policy.
+var builtIn = Default()
+
+// textKey names the sentence of a verdict and a reason in a policy document.
+func textKey(v gate.Verdict, r gate.Reason) string { return v.String() + "/" + string(r) }
+
+func defaultTexts() map[string]Text {
+	fault := Text{"Cổng đang gặp sự cố. Vui lòng gặp nhân viên.", "The gate has a fault. Please see the guard."}
+	oldData := Text{"Cổng chưa có dữ liệu mới. Vui lòng gặp nhân viên.", "This gate lacks up-to-date data. Please see the guard."}
+	papers := Text{"Cần xem thêm giấy tờ. Vui lòng gặp nhân viên.", "The guard needs to see more papers. Please see the guard."}
+	return map[string]Text{
+		"ALLOW":                            {"Mời qua.", "Please pass."},
+		"ALLOW_NOTICE":                     {"Mời qua. Xin tuân thủ quy định phòng dịch.", "Please pass. Kindly keep to the health rules."},
+		"ALLOW_NOTICE/expired_data":        {"Mời qua. Dữ liệu của cổng đã cũ.", "Please pass. The data of this gate are old."},
+		"ALLOW_NOTICE/store_fault":         {"Mời qua. Cổng đang gặp sự cố.", "Please pass. The gate has a fault."},
+		"ALLOW_NOTICE/record_fault":        {"Mời qua. Cổng đang gặp sự cố.", "Please pass. The gate has a fault."},
+		"RETRY":                            {"Vui lòng đưa mã QR trên thẻ căn cước.", "Please show the QR code of your ID card."},
+		"RETRY/unreadable":                 {"Không đọc được mã. Vui lòng lau thẻ và giữ yên.", "The code cannot be read. Please wipe the card and hold it still."},
+		"RETRY/unsupported":                {"Mã này không dùng được ở đây. Vui lòng đưa mã QR trên thẻ căn cước.", "This code is not accepted here. Please show the QR code of your ID card."},
+		"RETRY/unsupported_dynamic":        {"Không kiểm tra được mã trên điện thoại. Vui lòng đưa mã QR trên thẻ căn cước.", "The code on the phone cannot be checked here. Please show the QR code of your ID card."},
+		"MANUAL_CHECK":                     {"Vui lòng đợi nhân viên kiểm tra.", "Please wait for the guard."},
+		"MANUAL_CHECK/no_record":           {"Chưa có dữ liệu của quý khách. Vui lòng gặp nhân viên.", "There is no record of you yet. Please see the guard."},
+		"MANUAL_CHECK/partly_vaccinated":   papers,
+		"MANUAL_CHECK/no_fact_counts":      papers,
+		"MANUAL_CHECK/doubtful_card":       {"Thẻ cần được kiểm tra. Vui lòng gặp nhân viên.", "Your card needs a closer look. Please see the guard."},
+		"MANUAL_CHECK/card_expired":        {"Thẻ đã hết hạn. Vui lòng gặp nhân viên.", "Your card has expired. Please see the guard."},
+		"MANUAL_CHECK/no_data":             oldData,
+		"MANUAL_CHECK/expired_data":        oldData,
+		"MANUAL_CHECK/clock_untrusted":     oldData,
+		"MANUAL_CHECK/policy_not_in_force": oldData,
+		"MANUAL_CHECK/store_fault":         fault,
+		"MANUAL_CHECK/record_fault":        fault,
+		"DENY":                             {"Chưa đủ điều kiện qua cổng. Vui lòng gặp nhân viên.", "You cannot pass for now. Please see the guard."},
+		"DENY/card_expired":                {"Thẻ đã hết hạn. Vui lòng gặp nhân viên.", "Your card has expired. Please see the guard."},
+		"DENY/store_fault":                 fault,
+		"DENY/record_fault":                fault,
+		"DENY_ALERT":                       {"Vui lòng đợi ở đây, nhân viên sẽ đến ngay.", "Please wait here, somebody is coming."},
+	}
+}
