@@ -45,7 +45,7 @@ type Options struct {
 	ByID    string
 	Baud    int // bits per second
 	Framing Framing
-	// Silence ends a payload in the framings auto and silence; 10 ms..2 s.
+	// Silence ends a payload in the framings auto and silence; 5 ms..2 s.
 	Silence time.Duration
 	// MaxLength bounds a payload, at most gate.MaxPayload, which is the
 	// default. What is longer is thrown away whole.
@@ -68,8 +68,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("baud rate %d is not within %d..%d", o.Baud, serialport.BaudMin, serialport.BaudMax)
 	case int(o.Framing) >= len(framingNames):
 		return o, fmt.Errorf("unknown framing %v", o.Framing)
-	case o.Silence < 10*time.Millisecond || o.Silence > 2*time.Second:
-		return o, fmt.Errorf("silence of %v is not within 10ms..2s", o.Silence)
+	case o.Silence < 5*time.Millisecond || o.Silence > 2*time.Second:
+		return o, fmt.Errorf("silence of %v is not within 5ms..2s", o.Silence)
 	case o.MaxLength < 1 || o.MaxLength > gate.MaxPayload:
 		return o, fmt.Errorf("length bound %d is not within 1..%d", o.MaxLength, gate.MaxPayload)
 	}

@@ -226,7 +226,7 @@ func TestOptions(t *testing.T) {
 	}{
 		{"no device", Options{}, "serial scanner: no serial device named"},
 		{"baud", Options{Device: "x", Baud: 12}, "serial scanner: baud rate 12 is not within 300..4000000"},
-		{"silence", Options{Device: "x", Silence: time.Minute}, "serial scanner: silence of 1m0s is not within 10ms..2s"},
+		{"silence", Options{Device: "x", Silence: time.Minute}, "serial scanner: silence of 1m0s is not within 5ms..2s"},
 		{"length", Options{Device: "x", MaxLength: 9999}, "serial scanner: length bound 9999 is not within 1..2953"},
 		{"framing", Options{Device: "x", Framing: 77}, "serial scanner: unknown framing Framing(77)"},
 	}
