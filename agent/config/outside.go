@@ -1,0 +1,67 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxSecret bounds a key or password file.
+const maxSecret = 64 << 10
+
+// written gives a path the way the file has it, for messages.
+func (r *reader) written(path string) string {
+	if rel, err := filepath.Rel(r.dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// secretFile judges a key or password file that a key names: it must be there
+// and be a file; others being able to read it is a warning.
+func (r *reader) secretFile(key, path, what string) {
+	if path == "" || r.bad[key] {
+		return
+	}
+	at, shown := r.at[key], r.written(path)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.outside(at, key, fmt.Sprintf("%s is not there: %s", what, shown), "copy the file to this place, or correct the path")
+		return
+	case errors.Is(err, fs.ErrPermission):
+		r.warn(at, key, fmt.Sprintf("%s cannot be looked at by this user: %s", what, shown), "run the check with sudo")
+		return
+	case err != nil:
+		r.outside(at, key, fmt.Sprintf("%s cannot be looked at: %s", what, shown), "correct the path")
+		return
+	case !info.Mode().IsRegular():
+		r.outside(at, key, fmt.Sprintf("%s is not a file: %s", what, shown), "name the file itself")
+		return
+	case info.Size() == 0:
+		r.outside(at, key, fmt.Sprintf("%s is empty: %s", what, shown), "copy the file again")
+		return
+	case info.Size() > maxSecret:
+		r.outside(at, key, fmt.Sprintf("%s is larger than %d KiB: %s", what, maxSecret>>10, shown), "this is not the file meant")
+		return
+	}
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		r.warn(at, key, fmt.Sprintf("%s can be read or changed by others (mode %04o): %s", what, mode, shown), "chmod 600 "+shown)
+	}
+}
+
+// pictures judges the source of a replayed camera.
+func (r *reader) pictures(key, path string) {
+	if path == "" || path == "-" || r.bad[key] {
+		return
+	}
+	at, shown := r.at[key], r.written(path)
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		r.outside(at, key, "the pictures are not there: "+shown, "correct the path: a folder of pictures or an MJPEG file")
+	case err != nil:
+		r.outside(at, key, "the pictures cannot be looked at: "+shown, "correct the path or the rights of its folders")
+	}
+}
