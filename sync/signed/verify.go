@@ -274,4 +274,3 @@ func (d Document) Read(into any) error {
 	}
 	return nil
 }
-
