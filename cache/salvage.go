@@ -1,0 +1,177 @@
+package cache
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"gateagent/agent/record"
+)
+
+// errStop ends a salvage early.
+var errStop = errors.New("stop")
+
+// salvage walks one bucket of a damaged database in key order for as far as it
+// can be read. It uses plain reads and believes nothing: no mapping that could
+// fault, no page twice, no length that leads out of its page (the format is
+// bbolt's internal/common, types Page and InBucket). What it meets after a
+// damaged page is left out.
+func salvage(path string, bucket []byte, fn func(key, value []byte) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var root, txid uint64
+	found := false
+	for page := range int64(2) {
+		h, id, err := readMeta(f, page*pageSize)
+		if err != nil {
+			return err
+		}
+		if h.pageSize == pageSize && (!found || id > txid) {
+			var b [8]byte
+			if _, err := f.ReadAt(b[:], page*pageSize+metaOffset+16); err != nil {
+				return err
+			}
+			root, txid, found = binary.NativeEndian.Uint64(b[:]), id, true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: %w: no database header", path, ErrDamaged)
+	}
+	s := &salvager{f: f, seen: map[uint64]bool{}}
+	var head []byte
+	err = s.walk(root, func(k, v []byte) error {
+		if bytes.Equal(k, bucket) {
+			head = bytes.Clone(v)
+			return errStop
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if len(head) < bucketHead {
+		return fmt.Errorf("%s: %w: bucket %s is gone", path, ErrDamaged, bucket)
+	}
+	if top := binary.NativeEndian.Uint64(head); top != 0 {
+		err = s.walk(top, fn)
+	} else {
+		err = s.leaf(head[bucketHead:], fn) // a small bucket lies inside its parent
+	}
+	if err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+const (
+	pageHead    = 16
+	bucketHead  = 16
+	elementSize = 16
+	branchFlag  = 1
+	leafFlag    = 2
+	maxOverflow = 1 << 10 // pages; our values are far smaller
+)
+
+type salvager struct {
+	f    *os.File
+	seen map[uint64]bool
+}
+
+func (s *salvager) walk(id uint64, fn func(k, v []byte) error) error {
+	if s.seen[id] || id > 1<<40 {
+		return fmt.Errorf("%w: page %d is met twice or out of range", ErrDamaged, id)
+	}
+	s.seen[id] = true
+	page, err := s.page(id)
+	if err != nil {
+		return err
+	}
+	e := binary.NativeEndian
+	switch e.Uint16(page[8:]) {
+	case leafFlag:
+		return s.leaf(page, fn)
+	case branchFlag:
+		for i := range int(e.Uint16(page[10:])) {
+			at := pageHead + i*elementSize
+			if at+elementSize > len(page) {
+				return fmt.Errorf("%w: page %d", ErrDamaged, id)
+			}
+			if err := s.walk(e.Uint64(page[at+8:]), fn); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: page %d is no tree page", ErrDamaged, id)
+}
+
+func (s *salvager) leaf(page []byte, fn func(k, v []byte) error) error {
+	if len(page) < pageHead {
+		return fmt.Errorf("%w: short page", ErrDamaged)
+	}
+	e := binary.NativeEndian
+	for i := range int(e.Uint16(page[10:])) {
+		at := pageHead + i*elementSize
+		if at+elementSize > len(page) {
+			return fmt.Errorf("%w: short page", ErrDamaged)
+		}
+		pos := uint64(at) + uint64(e.Uint32(page[at+4:]))
+		klen, vlen := uint64(e.Uint32(page[at+8:])), uint64(e.Uint32(page[at+12:]))
+		if pos+klen+vlen > uint64(len(page)) {
+			return fmt.Errorf("%w: an element leads out of its page", ErrDamaged)
+		}
+		if err := fn(page[pos:pos+klen], page[pos+klen:pos+klen+vlen]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads a page with its overflow.
+func (s *salvager) page(id uint64) ([]byte, error) {
+	page := make([]byte, pageSize)
+	if _, err := s.f.ReadAt(page, int64(id)*pageSize); err != nil {
+		return nil, fmt.Errorf("page %d: %w", id, err)
+	}
+	e := binary.NativeEndian
+	if e.Uint64(page) != id {
+		return nil, fmt.Errorf("%w: page %d calls itself %d", ErrDamaged, id, e.Uint64(page))
+	}
+	more := e.Uint32(page[12:])
+	if more == 0 {
+		return page, nil
+	}
+	if more > maxOverflow {
+		return nil, fmt.Errorf("%w: page %d has %d more", ErrDamaged, id, more)
+	}
+	page = make([]byte, (int(more)+1)*pageSize)
+	_, err := s.f.ReadAt(page, int64(id)*pageSize)
+	return page, err
+}
+
+// lastReadable gives the last position up to which the chain of a damaged
+// journal can be read; the zero Position when nothing can.
+func lastReadable(path string) record.Position {
+	var pos record.Position
+	var next uint64
+	var head record.Hash
+	_ = salvage(path, bucketRecords, func(k, v []byte) error { // what it cannot read is what we do not have
+		l, err := parseLink(k, v)
+		if err != nil || next != 0 && (l.Seq != next || l.Prev != head) {
+			return errStop
+		}
+		h, err := l.Record.Header()
+		if err != nil || h.Seq != l.Seq || !pos.Epoch.IsZero() && h.Epoch != pos.Epoch {
+			return errStop
+		}
+		next, head = l.Seq+1, l.Hash()
+		pos = record.Position{Epoch: h.Epoch, Seq: l.Seq, Head: head}
+		return nil
+	})
+	return pos
+}

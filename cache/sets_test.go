@@ -1,0 +1,463 @@
+package cache_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/cache"
+	"gateagent/cache/block"
+	"gateagent/cache/cachetest"
+)
+
+func openSets(t testing.TB, dir string, keys ...cache.SetKey) *cache.Sets {
+	t.Helper()
+	o := cachetest.SetsOptions(dir)
+	if keys != nil {
+		o.Sets = keys
+	}
+	s, err := cache.OpenSets(o, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestSetsSuite(t *testing.T) {
+	cachetest.TestStore(t, func(t *testing.T, set, keyID string, key gate.Key) cachetest.Store {
+		return openSets(t, t.TempDir(), cache.SetKey{Name: set, KeyID: keyID, Key: key, HasKey: true})
+	})
+}
+
+// put makes a version in force and gives its people.
+func put(t testing.TB, s *cache.Sets, version uint64, people []cachetest.Person) {
+	t.Helper()
+	rows := cachetest.Rows(t, cachetest.Key(1), people)
+	if err := cachetest.Load(s, cachetest.Describe(cachetest.SetName, version, cachetest.SetKeyID, rows), rows); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSetsSurviveReopening(t *testing.T) {
+	dir := t.TempDir()
+	people := cachetest.People(1000, 1)
+	s := openSets(t, dir)
+	put(t, s, 1, people)
+	put(t, s, 2, people)
+	g, _ := s.Generation("vn")
+	g.Issued = g.Issued.Add(time.Minute)
+	if err := s.Vouch(g); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Facts(people[0].Number); !errors.Is(err, cache.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	staging := filepath.Join(dir, "vn", "staging", "3.db")
+	if err := os.WriteFile(staging, []byte("half a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openSets(t, dir)
+	again, ok := s.Generation("vn")
+	if !ok || again.Version != 2 || !again.Issued.Equal(g.Issued) || again.Digest != g.Digest || again.BaseDay != cachetest.BaseDay {
+		t.Errorf("got %+v, %v", again, ok)
+	}
+	if f, _, err := s.Facts(people[17].Number); err != nil || f.Word != people[17].Word {
+		t.Errorf("got %+v, %v", f, err)
+	}
+	if _, err := os.Stat(staging); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left in staging: %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "vn", "*"))
+	if err != nil || len(files) != 3 { // 2.db, 2.vouch, staging
+		t.Errorf("left in the directory: %v", files)
+	}
+	if st := s.Status(); len(st) != 1 || st[0].Version != 2 || st[0].People != 1000 || st[0].Fault != nil || !st[0].HasKey {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestSetsMerge(t *testing.T) {
+	const base = cachetest.BaseDay
+	word := func(k gate.FactKind, day gate.Day) gate.Word {
+		w, err := gate.NewWord(k, base+day, base, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	n := cachetest.People(1, 5)[0].Number
+	vaccinated, positive, quarantine := word(gate.FactCompleted, 10), word(gate.FactPositive, 20), word(gate.FactQuarantine, 30)
+	for name, c := range map[string]struct {
+		a, b *gate.Word // nil: not in that set
+		want *gate.Word
+	}{
+		"nobody knows":            {},
+		"only the first":          {&vaccinated, nil, &vaccinated},
+		"only the second":         {nil, &vaccinated, &vaccinated},
+		"the first goes first":    {&vaccinated, ptr(word(gate.FactRecovered, 1)), &vaccinated},
+		"the second blocks":       {&vaccinated, &positive, &positive},
+		"quarantine blocks":       {&vaccinated, &quarantine, &quarantine},
+		"the first block counts":  {&quarantine, &positive, &quarantine},
+		"the first blocks":        {&positive, &vaccinated, &positive},
+		"nothing is known to one": {ptr(word(gate.FactNothing, 0)), &vaccinated, ptr(word(gate.FactNothing, 0))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := []cache.SetKey{
+				{Name: "vn", KeyID: "k1", Key: cachetest.Key(1), HasKey: true},
+				{Name: "hn01-lists", KeyID: "k2", Key: cachetest.Key(2), HasKey: true},
+			}
+			s := openSets(t, t.TempDir(), keys...)
+			for i, w := range []*gate.Word{c.a, c.b} {
+				people := cachetest.People(3, 9)
+				if w != nil {
+					people = append(people, cachetest.Person{Number: n, Word: *w})
+				}
+				rows := cachetest.Rows(t, keys[i].Key, people)
+				if err := cachetest.Load(s, cachetest.Describe(keys[i].Name, uint64(7-i), keys[i].KeyID, rows), rows); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f, st, err := s.Facts(n)
+			if err != nil || f.Found != (c.want != nil) || (c.want != nil && f.Word != *c.want) {
+				t.Errorf("got %+v, %v", f, err)
+			}
+			oldest := cachetest.Describe("", 6, "", nil).Issued.UnixMilli()
+			if st.N != 2 || st.Sets[1] != (gate.SetVersion{Set: "hn01-lists", Version: 6}) || st.AsOf != oldest || st.Missing {
+				t.Errorf("state %+v", st)
+			}
+		})
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestOneMissingSetIsMissing(t *testing.T) {
+	s := openSets(t, t.TempDir(),
+		cache.SetKey{Name: "vn", KeyID: cachetest.SetKeyID, Key: cachetest.Key(1), HasKey: true},
+		cache.SetKey{Name: "other", KeyID: "k9"})
+	people := cachetest.People(10, 1)
+	put(t, s, 4, people)
+	f, st, err := s.Facts(people[0].Number)
+	if err != nil || !f.Found || !st.Missing || st.AsOf != 0 || st.N != 2 {
+		t.Errorf("got %+v, %+v, %v", f, st, err)
+	}
+}
+
+func TestSetsRefuseBadOptions(t *testing.T) {
+	for name, keys := range map[string][]cache.SetKey{
+		"path":  {{Name: "../x"}},
+		"empty": {{Name: ""}},
+		"twice": {{Name: "vn"}, {Name: "vn"}},
+		"many":  make([]cache.SetKey, gate.MaxSets+1),
+	} {
+		if _, err := cache.OpenSets(cache.SetsOptions{Dir: t.TempDir(), Sets: keys}, quiet); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+func TestStageRefusesWhatDoesNotFit(t *testing.T) {
+	s := openSets(t, t.TempDir())
+	rows := cachetest.Rows(t, cachetest.Key(1), cachetest.People(200, 1))
+	good := cachetest.Describe("vn", 1, "k1", rows)
+	for name, change := range map[string]func(*gate.Generation){
+		"width":  func(g *gate.Generation) { g.Width = 6 },
+		"blocks": func(g *gate.Generation) { g.Blocks++ },
+		"people": func(g *gate.Generation) { g.People = 1 << 60; g.Blocks = block.Blocks(1 << 60) },
+	} {
+		g := good
+		change(&g)
+		if _, err := s.Stage(g); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	value := block.AppendRecord(nil, 1, 2)
+	for name, steps := range map[string][]uint64{"twice": {1, 1}, "backwards": {2, 1}, "beyond": {4}} {
+		w, err := s.Stage(good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, no := range steps {
+			err = w.Block(no, value)
+		}
+		if !errors.Is(err, block.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := w.Commit(); err == nil {
+			t.Errorf("%s: committed", name)
+		}
+	}
+	if err := cachetest.Load(s, good, rows); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestStageLeavesRoomForTheJournal(t *testing.T) {
+	o := cachetest.SetsOptions(t.TempDir())
+	o.Reserve = 1 << 60
+	s, err := cache.OpenSets(o, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows := cachetest.Rows(t, cachetest.Key(1), cachetest.People(10, 1))
+	if _, err := s.Stage(cachetest.Describe("vn", 1, "k1", rows)); err == nil || !strings.Contains(err.Error(), "free") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSwitchUnderReaders: every answer belongs to the version it names.
+func TestSwitchUnderReaders(t *testing.T) {
+	const switches, readers, n = 120, 4, 2000
+	dir := t.TempDir()
+	s := openSets(t, dir)
+	people := cachetest.VersionPeople(1, n)
+	put(t, s, 1, people)
+	var stop atomic.Bool
+	var lookups, wrong atomic.Int64
+	var wg sync.WaitGroup
+	for r := range readers {
+		wg.Go(func() {
+			last := uint64(0)
+			for i := r; !stop.Load(); i++ {
+				f, st, err := s.Facts(people[i%n].Number)
+				v := st.Sets[0].Version
+				if err != nil || !f.Found || uint64(f.Word) != v || v < last {
+					wrong.Add(1)
+				}
+				last = v
+				lookups.Add(1)
+			}
+		})
+	}
+	for v := uint64(2); v < switches+2; v++ {
+		put(t, s, v, cachetest.VersionPeople(v, n))
+	}
+	stop.Store(true)
+	wg.Wait()
+	t.Logf("%d lookups during %d switches", lookups.Load(), switches)
+	if wrong.Load() != 0 || lookups.Load() < switches {
+		t.Errorf("%d of %d answers wrong", wrong.Load(), lookups.Load())
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "vn", "*.db"))
+	if err != nil || len(files) != 1 {
+		t.Errorf("files left: %v", files)
+	}
+	if open := openFiles(t, dir); open != 1 {
+		t.Errorf("%d files are open", open)
+	}
+}
+
+// openFiles counts this process's descriptors below dir.
+func openFiles(t *testing.T, dir string) int {
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil || len(fds) == 0 {
+		t.Skip("no /proc here")
+	}
+	n := 0
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestLookupAllocatesNothing(t *testing.T) {
+	s := openSets(t, t.TempDir())
+	people := cachetest.People(5000, 1)
+	put(t, s, 1, people)
+	i := 0
+	if n := testing.AllocsPerRun(500, func() {
+		i++
+		if f, _, err := s.Facts(people[i].Number); err != nil || !f.Found {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestNewestWholeVersionAfterACrash(t *testing.T) {
+	dir := t.TempDir()
+	people := cachetest.People(3000, 1)
+	s := openSets(t, dir)
+	put(t, s, 1, people)
+	one := readFile(t, filepath.Join(dir, "vn", "1.db"))
+	put(t, s, 2, people)
+	two := readFile(t, filepath.Join(dir, "vn", "2.db"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		two  []byte
+		want uint64
+	}{
+		"both whole":       {two, 2},
+		"two is cut":       {two[:len(two)/2], 1},
+		"two is empty":     {nil, 1},
+		"two has no meta":  {append(make([]byte, 8192), two[8192:]...), 1},
+		"two is text":      {bytes.Repeat([]byte("not a database\n"), 4000), 1},
+		"two is really 1":  {one, 1},
+		"two lost its end": {two[:len(two)-4096], 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(filepath.Join(dir, "vn"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, filepath.Join(dir, "vn", "1.db"), one)
+			writeFile(t, filepath.Join(dir, "vn", "2.db"), c.two)
+			s := openSets(t, dir)
+			f, st, err := s.Facts(people[5].Number)
+			if err != nil || f.Word != people[5].Word || st.Sets[0].Version != c.want {
+				t.Errorf("got %+v, %+v, %v", f, st, err)
+			}
+			_, ok := s.Generation("vn")
+			if ok != (c.want == 2) {
+				t.Errorf("asks for a new copy: %v", !ok)
+			}
+			put(t, s, 3, people)
+			if g, ok := s.Generation("vn"); !ok || g.Version != 3 || s.Status()[0].Fault != nil {
+				t.Errorf("after a new version: %+v", s.Status())
+			}
+		})
+	}
+}
+
+// TestFaultingSetFile: a file that is cut under the running process gives
+// errors, not the end of the process, and is checked before it is opened again.
+func TestFaultingSetFile(t *testing.T) {
+	dir := t.TempDir()
+	people := cachetest.People(50_000, 1)
+	s := openSets(t, dir)
+	put(t, s, 1, people)
+	path := filepath.Join(dir, "vn", "1.db")
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
+	}
+	faults := 0
+	for _, p := range people[:200] {
+		f, _, err := s.Facts(p.Number)
+		switch {
+		case errors.Is(err, cache.ErrDamaged):
+			faults++
+		case err != nil || f.Word != p.Word:
+			t.Fatalf("got %+v, %v", f, err)
+		}
+	}
+	if faults == 0 {
+		t.Skip("the kernel kept the pages")
+	}
+	if _, ok := s.Generation("vn"); ok || s.Status()[0].Fault == nil {
+		t.Error("the set does not ask for a new copy")
+	}
+	put(t, s, 1, people) // the same version again
+	if f, _, err := s.Facts(people[3].Number); err != nil || f.Word != people[3].Word {
+		t.Errorf("after a new copy: %+v, %v", f, err)
+	}
+}
+
+func TestSuspectSetIsCheckedInAChild(t *testing.T) {
+	dir := t.TempDir()
+	people := cachetest.People(2000, 1)
+	s := openSets(t, dir)
+	put(t, s, 1, people)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "vn", "1.db")
+	whole := readFile(t, path)
+	suspect := filepath.Join(dir, "vn", "1.suspect")
+	for name, c := range map[string]struct {
+		change func([]byte)
+		check  func(context.Context, string) error
+		want   bool
+	}{
+		"whole":       {func([]byte) {}, cachetest.Check, true},
+		"one bit":     {func(b []byte) { flipRecord(t, b) }, cachetest.Check, false},
+		"not checked": {func([]byte) {}, func(context.Context, string) error { return cache.ErrNotChecked }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bytes.Clone(whole)
+			c.change(b)
+			writeFile(t, path, b)
+			writeFile(t, suspect, nil)
+			o := cachetest.SetsOptions(dir)
+			o.Check = c.check
+			s, err := cache.OpenSets(o, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if _, ok := s.Generation("vn"); ok != c.want {
+				t.Errorf("in force: %v; %+v", ok, s.Status())
+			}
+		})
+	}
+}
+
+// flipRecord changes one bit of the first word in a block.
+func flipRecord(t *testing.T, file []byte) {
+	t.Helper()
+	for at := 4096 * 2; at < len(file); at += 4096 {
+		page := file[at : at+4096]
+		if binary.NativeEndian.Uint16(page[8:]) == 2 && binary.NativeEndian.Uint32(page[16+12:]) > 300 {
+			pos := 16 + binary.NativeEndian.Uint32(page[16+4:]) + 3 + 6
+			page[pos] ^= 1
+			return
+		}
+	}
+	t.Fatal("no block found")
+}
+
+func TestSetsKillAndReopen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills children; not with -short")
+	}
+	people := cachetest.VersionPeople(0, cachetest.StagePeople)
+	s := cachetest.Survivor{Dir: t.TempDir(), Done: map[uint64]uint64{}}
+	for i := range 12 {
+		if err := s.Kill("stage", time.Duration(20+37*i%150)*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		sets := openSets(t, s.Dir)
+		g, ok := sets.Generation(cachetest.SetName)
+		if !ok && s.Acked > 0 || g.Version < s.Acked {
+			t.Fatalf("version %d was in force, now %d, %v: %+v", s.Acked, g.Version, ok, sets.Status())
+		}
+		if ok {
+			if err := cachetest.Check(t.Context(), filepath.Join(s.Dir, "vn", sprint(g.Version)+".db")); err != nil {
+				t.Error(err)
+			}
+			for _, p := range people[:500] {
+				if f, _, err := sets.Facts(p.Number); err != nil || uint64(f.Word) != g.Version&0xfff {
+					t.Fatalf("version %d answers %+v, %v", g.Version, f, err)
+				}
+			}
+		}
+		if err := sets.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Acked == 0 {
+		t.Error("no version was ever finished")
+	}
+}
