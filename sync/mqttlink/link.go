@@ -71,7 +71,8 @@ type Options struct {
 	// AckTimeout is how long a PUBACK or SUBACK may take before the session
 	// is given up; default 30 s (a cluster that elects a leader needs 11 s).
 	AckTimeout time.Duration
-	// MaxBody bounds bodies both ways, in bytes; default 320 KiB. A larger
+	// MaxBody bounds bodies both ways, in bytes; default 800 KiB (the largest
+	// manifest, and below the 1 MiB at which a cluster hangs up). A larger
 	// one that arrives is cut off while it is read, counted and dropped.
 	MaxBody int
 	// Window bounds QoS 1 messages without a PUBACK; default 32.
@@ -190,7 +191,7 @@ func defaults(o *Options) {
 	orDuration(&o.ConnectTimeout, 10*time.Second)
 	orDuration(&o.AckTimeout, 30*time.Second)
 	if o.MaxBody <= 0 {
-		o.MaxBody = 320 << 10
+		o.MaxBody = 800 << 10
 	}
 	if o.Window <= 0 {
 		o.Window = 32

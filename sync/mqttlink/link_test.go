@@ -148,7 +148,7 @@ func TestPublishRefusesWhatCannotGo(t *testing.T) {
 		want        error
 	}{
 		{"not connected", "a", nil, 1, ErrNotConnected},
-		{"too large", "a", make([]byte, 320<<10+1), 1, ErrTooLarge},
+		{"too large", "a", make([]byte, 800<<10+1), 1, ErrTooLarge},
 		{"wildcard", "a/+", nil, 1, ErrTooLarge},
 		{"space", "a b", nil, 1, ErrTooLarge},
 		{"control character", "a\x00", nil, 1, ErrTooLarge},

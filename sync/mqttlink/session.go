@@ -310,7 +310,11 @@ func (s *session) received(_ mqtt.Client, m mqtt.Message) {
 	}
 	levels := strings.Split(topic, "/")
 	for _, sub := range l.subs {
-		if sub.matches(levels) {
+		switch {
+		case !sub.matches(levels):
+		case len(body) > sub.maxBody:
+			l.oversize.Add(1)
+		default:
 			sub.offer(message{topic, body, m.Retained()}, s.dead)
 		}
 	}

@@ -34,6 +34,8 @@ type Subscription struct {
 	// Queue bounds the messages that wait for Handle; 0 means DefaultQueue.
 	Queue int
 	Full  Overflow
+	// MaxBody drops larger bodies, in bytes; 0 means Options.MaxBody.
+	MaxBody int
 	// Once leaves this filter out when retained topics are read again: for
 	// topics without retained messages, and for filters that match many.
 	Once   bool
@@ -46,6 +48,7 @@ type subscription struct {
 	levels  []string
 	qos     byte
 	full    Overflow
+	maxBody int
 	once    bool
 	handle  Handler
 	queue   chan message
@@ -76,8 +79,11 @@ func (l *Link) Add(s Subscription) {
 	if s.Queue <= 0 {
 		s.Queue = DefaultQueue
 	}
+	if s.MaxBody <= 0 {
+		s.MaxBody = l.o.MaxBody
+	}
 	l.subs = append(l.subs, &subscription{
-		filter: s.Filter, levels: strings.Split(s.Filter, "/"), qos: s.QoS, full: s.Full, once: s.Once,
+		filter: s.Filter, levels: strings.Split(s.Filter, "/"), qos: s.QoS, full: s.Full, maxBody: s.MaxBody, once: s.Once,
 		handle: s.Handle, queue: make(chan message, s.Queue),
 	})
 }

@@ -13,7 +13,7 @@ func (o *Outbox) TakeAck(compact []byte) {
 	if len(compact) == 0 {
 		return // cleared, not a fault
 	}
-	a, retry, err := o.o.verify(compact)
+	a, retry, err := o.verify(compact)
 	if err != nil {
 		o.mu.Lock()
 		o.st.Refused++
@@ -49,12 +49,6 @@ func (o *Outbox) Retry() {
 	}
 }
 
-// ack is what a verified acknowledgement says.
-type ack struct {
-	position record.Position
-	issued   time.Time
-}
-
 // Replied takes the acknowledgement of a hello/reply that named our nonce.
 // then is what Acked was when the hello went out: a central that says less
 // than that has lost records and gets them again. issued is the reply's time
@@ -76,26 +70,32 @@ func (o *Outbox) Replied(central, then record.Position, issued time.Time) {
 			return
 		}
 	}
-	head, err := o.headAt(back.Seq)
-	switch {
-	case err != nil:
-		o.refuse(fmt.Sprintf("central asks for records after %d: %v", back.Seq, err))
-		return
-	case head != back.Head:
+	if head, err := o.headAt(back.Seq); err == nil && head != back.Head {
 		o.refuse(fmt.Sprintf("central's record %d is not ours", back.Seq))
 		return
 	}
+	before := o.journal.Acked()
+	why := ""
 	if err := o.journal.Rewind(back); err != nil {
-		o.refuse(fmt.Sprintf("central asks for records after %d: %v", back.Seq, err))
+		// Central says itself what it lacks; here it stays a fault until the
+		// next acknowledgement that fits.
+		why = fmt.Sprintf("central asks for records after %d: %v", back.Seq, err)
+	}
+	now := o.journal.Acked()
+	if now.Seq >= before.Seq {
+		if why != "" {
+			o.refuse(why)
+		}
 		return
 	}
-	o.log.Warn("outbox: central went back; sending again", "from", back.Seq+1, "acked", then.Seq)
+	o.log.Warn("outbox: central went back; sending again", "from", now.Seq+1, "acked", before.Seq)
 	o.mu.Lock()
 	o.st.Rewinds++
 	o.floor = issued
 	o.restart = true
-	o.mismatch = ""
+	o.mismatch = why
 	o.pace(time.Now())
+	o.judge()
 	o.mu.Unlock()
 	o.rouse()
 }
@@ -114,7 +114,11 @@ func (o *Outbox) settle(p record.Position) {
 		return
 	}
 	head := acked.Head
-	if p.Seq > acked.Seq {
+	switch {
+	case p.Seq == acked.Seq:
+	case p.Seq == pos.Seq:
+		head = pos.Head
+	default:
 		var err error
 		if head, err = o.headAt(p.Seq); err != nil {
 			o.journalBroken(fmt.Sprintf("record %d: %v", p.Seq, err))

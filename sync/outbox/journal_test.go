@@ -104,6 +104,10 @@ func (j *memJournal) Ack(p record.Position) error {
 func (j *memJournal) Rewind(p record.Position) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if p.Seq+1 < j.first {
+		j.acked = record.Position{Epoch: j.epoch, Seq: j.first - 1, Head: j.links[0].Prev}
+		return fmt.Errorf("records up to %d are gone", j.first-1)
+	}
 	if p.Seq >= j.acked.Seq || p != j.at(p.Seq) {
 		j.t.Errorf("Rewind to %v is not behind %v, or not ours", p, j.acked)
 	}

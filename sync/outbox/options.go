@@ -1,69 +1,75 @@
 package outbox
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gateagent/agent/record"
+	"gateagent/sync/mqttlink"
+	"gateagent/sync/signed"
+	"gateagent/sync/wire"
 )
 
-// Options of an outbox.
+// Options of an outbox. All but OnFault are needed.
 type Options struct {
-	Origin record.Origin
+	Origin   record.Origin
+	Topics   wire.Topics
+	Sign     wire.SignFunc // by the box's identity key
+	Verifier *signed.Verifier
+	Moment   func() signed.Moment
 	// OnFault is told when [Status.Fault] changes, with the zero Fault when
 	// all is well again. It must not block and must not call the outbox.
 	OnFault func(Fault)
-
-	// pack makes one message of records from the front of links, and says of
-	// how many.
-	pack func(links []record.Link) (body []byte, n int, err error)
-	// verify reads an acknowledgement. retry says that only its key is
-	// missing.
-	verify func(compact []byte) (a ack, retry bool, err error)
 }
 
-func newOutbox(o Options, topic string, j Journal, link Publisher, log *slog.Logger) *Outbox {
-	return &Outbox{
-		o: o, topic: topic, journal: j, link: link, log: log,
+// New makes an outbox and subscribes what it needs to hear: entry/ack and
+// central/state. It belongs before the link's Run.
+func New(o Options, j Journal, link *mqttlink.Link, log *slog.Logger) *Outbox {
+	out := newOutbox(o, j, link, log)
+	link.Add(mqttlink.Subscription{
+		Filter: o.Topics.EntryAck(o.Origin), QoS: 1, MaxBody: signed.MaxSize(signed.TypeAck),
+		Handle: func(_ string, body []byte, _ bool) { out.TakeAck(body) },
+	})
+	link.Add(mqttlink.Subscription{
+		Filter: o.Topics.CentralState(), QoS: 1, MaxBody: wire.MaxCentralState,
+		Handle: func(_ string, body []byte, retained bool) {
+			if st, err := wire.ParseCentralState(body); err == nil {
+				out.Central(st.Online, !retained)
+			}
+		},
+	})
+	link.OnUp(out.Up)
+	return out
+}
+
+func newOutbox(o Options, j Journal, link Publisher, log *slog.Logger) *Outbox {
+	out := &Outbox{
+		o: o, journal: j, link: link, log: log, topic: o.Topics.Entry(o.Origin),
 		wake: make(chan struct{}, 1), interval: resendFirst,
 	}
+	out.verify = out.verifySigned
+	return out
 }
 
-// pack writes as many events as fit one message: one alone, or an array.
-// sign puts the signature on the last.
-func pack(links []record.Link, sign func([]record.Event) error) ([]byte, int, error) {
-	var events []record.Event
-	size := 0
-	for _, l := range links {
-		e, err := l.Event()
-		if err != nil {
-			return nil, 0, err
-		}
-		b, err := json.Marshal(e)
-		if err != nil {
-			return nil, 0, fmt.Errorf("write event %d: %w", l.Seq, err)
-		}
-		if size += len(b) + 1; len(events) > 0 && size+sigRoom > maxBatch {
-			break
-		}
-		events = append(events, e)
-	}
-	if err := sign(events); err != nil {
-		return nil, 0, err
-	}
-	var body []byte
-	var err error
-	if len(events) == 1 {
-		body, err = json.Marshal(events[0])
-	} else {
-		body, err = json.Marshal(events)
-	}
+// ack is what a verified acknowledgement says.
+type ack struct {
+	position record.Position
+	issued   time.Time
+}
+
+// verifySigned reads an acknowledgement. retry says that only its key is
+// missing.
+func (o *Outbox) verifySigned(compact []byte) (a ack, retry bool, err error) {
+	d, err := o.o.Verifier.Verify(signed.TypeAck, o.o.Verifier.Gate(), compact, o.o.Moment(), signed.Options{})
 	if err != nil {
-		return nil, 0, fmt.Errorf("write events: %w", err)
+		r, ok := errors.AsType[*signed.Refusal](err)
+		return ack{}, ok && r.Code == signed.CodeUnknownKey, err
 	}
-	return body, len(events), nil
+	p, err := wire.ParseAck(d.Payload)
+	if err != nil {
+		return ack{}, false, fmt.Errorf("read acknowledgement: %w", err)
+	}
+	return ack{p.Record(), d.Iat}, false, nil
 }
-
-// sigRoom is what a signature and the brackets add to a message.
-const sigRoom = 128

@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"gateagent/agent/record"
+	"gateagent/sync/wire"
 )
 
 // Limits of what is under way (DESIGN §4.3).
 const (
 	windowEntries = 200       // records sent and not acknowledged
 	windowBytes   = 256 << 10 // the same in bytes of JSON
-	maxBatch      = 64 << 10  // one message
+	readBytes     = 64 << 10  // read of the journal for one message
 )
 
 // How long an acknowledgement may take before everything is sent again.
@@ -46,10 +47,12 @@ type Journal interface {
 	Acked() record.Position
 	// Ack moves Acked forward; p has been checked against the record's hash.
 	Ack(p record.Position) error
-	// Rewind moves Acked back: central has lost what lies behind p.
+	// Rewind moves Acked back: central has lost what lies behind p. When it
+	// keeps no records as old as that, it moves back as far as it does and
+	// gives an error.
 	Rewind(p record.Position) error
-	// Changed is closed, or receives, when records were appended after the
-	// call.
+	// Changed delivers, once for any number of changes, when records were
+	// appended or the epoch changed.
 	Changed() <-chan struct{}
 }
 
@@ -100,6 +103,7 @@ type Outbox struct {
 	link    Publisher
 	log     *slog.Logger
 	wake    chan struct{} // holds one token
+	verify  func(compact []byte) (a ack, retry bool, err error)
 
 	mu       sync.Mutex // guards all following
 	restart  bool       // send again from Acked+1
@@ -161,7 +165,7 @@ func (o *Outbox) step(ctx context.Context) (more bool, wait time.Duration) {
 	if p.room <= 0 {
 		return false, p.wait
 	}
-	links, err := o.journal.Read(p.from, maxBatch)
+	links, err := o.journal.Read(p.from, readBytes)
 	if err == nil && (len(links) == 0 || links[0].Seq != p.from) {
 		err = errNoRecord
 	}
@@ -170,7 +174,7 @@ func (o *Outbox) step(ctx context.Context) (more bool, wait time.Duration) {
 		return false, resendFirst
 	}
 	links = links[:min(len(links), p.room)]
-	body, n, err := o.o.pack(links)
+	body, n, err := wire.EncodeBatch(o.topic, links, o.o.Sign)
 	if err != nil {
 		// A record that cannot be written as an event stops the queue: to
 		// leave it out would break the chain.
