@@ -229,7 +229,7 @@ func TestEncodings(t *testing.T) {
 		{"UTF-32", "\xff\xfe\x00\x00[\x00\x00\x00", "is saved as UTF-32; it must be UTF-8"},
 		{"Windows-1258", "# C\xf4ng\n" + minimal + dryLane, "has the byte 0xF4, which is not UTF-8 text"},
 		{"escape", "# \x1b[0m\n" + minimal + dryLane, "has the control character U+001B (escape)"},
-		{"too large", strings.Repeat("#", maxFile+1), "is larger than 256 KiB, which no configuration is"},
+		{"too large", strings.Repeat("#", maxFile+1), "is larger than 64 KiB, which no configuration is"},
 		{"old Mac line ends", strings.ReplaceAll(minimal, "\n", "\r"), "has a carriage return without a line feed"},
 	}
 	for _, tt := range tests {

@@ -8,7 +8,7 @@ import (
 )
 
 // maxFile bounds a configuration; the annotated sample has about 8 KiB.
-const maxFile = 256 << 10
+const maxFile = 64 << 10
 
 // maxTextProblems bounds how many wrong characters of one file are named.
 const maxTextProblems = 10
