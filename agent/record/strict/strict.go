@@ -19,6 +19,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
@@ -181,6 +182,11 @@ func same(path string, got, want any, more bool) error {
 		if !ok {
 			return fmt.Errorf("%s is an object", named(path))
 		}
+		if more {
+			if err := sameLetters(path, g, w); err != nil {
+				return err
+			}
+		}
 		for name := range g {
 			if _, known := w[name]; !known && !more {
 				return fmt.Errorf("unknown field %q", join(path, name))
@@ -220,6 +226,35 @@ func same(path string, got, want any, more bool) error {
 		return fmt.Errorf("%s is not in the form it must have", named(path))
 	}
 	return nil
+}
+
+// sameLetters refuses names that encoding/json would take for one: those that
+// differ only in case from each other or from a name that is known.
+func sameLetters(path string, got, known map[string]any) error {
+	exact := make(map[string]string, len(got)+len(known))
+	for _, names := range [...]map[string]any{known, got} {
+		for name := range names {
+			key := fold(name)
+			if other, there := exact[key]; there && other != name {
+				return fmt.Errorf("field %q is written in other letters", join(path, name))
+			}
+			exact[key] = name
+		}
+	}
+	return nil
+}
+
+// fold gives one form to all names that encoding/json takes for one.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next // the smallest of its orbit
+			}
+			r = next
+		}
+	}, name)
 }
 
 func named(path string) string {

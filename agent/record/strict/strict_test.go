@@ -64,6 +64,10 @@ func TestReadPassesOverUnknownNames(t *testing.T) {
 		`{"name":"a","sub":{"b":1}}`:         true,
 		`{"name":"a","REF":5}`:               false,
 		`{"name":"a","ref":5,"Ref":6}`:       false,
+		`{"name":"a","Ref":5,"ref":6}`:       false,
+		`{"name":"a","ref":5,"Ref":0}`:       false,
+		`{"name":"a","x":5,"X":0}`:           false,
+		`{"name":"a","\u017fub":{}}`:         true, // ſub sets sub to nothing
 		`{"Name":"a"}`:                       false,
 		`{"name":"a","later":1,"later":2}`:   false,
 		`{"name":"a","later":[[[[[[1]]]]]]}`: false,
