@@ -83,7 +83,7 @@ func TestFetchAndSwitch(t *testing.T) {
 		st.b.latency = 10 * time.Millisecond
 		e := st.p.print(1, 5000, nil)
 		st.publish(e)
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(25 * time.Millisecond)
 		if s := st.Status(); s.Version != 0 || s.Target != 1 || s.Done == 0 || s.Done >= s.Chunks {
 			t.Errorf("under way: %+v", s)
 		}
