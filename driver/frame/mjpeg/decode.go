@@ -15,6 +15,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"io"
 
 	"gateagent/driver/frame"
 )
@@ -70,6 +71,18 @@ func fromImage(img image.Image, dst *frame.Gray) error {
 		}
 	default:
 		return errors.New("decode JPEG: unexpected colour form")
+	}
+	return nil
+}
+
+// Encode writes g as one JPEG picture of the given quality, 1 to 100.
+func Encode(w io.Writer, g *frame.Gray, quality int) error {
+	if err := g.Check(); err != nil {
+		return fmt.Errorf("encode JPEG: %w", err)
+	}
+	img := &image.Gray{Pix: g.Pix, Stride: g.Stride, Rect: image.Rect(0, 0, g.Width, g.Height)}
+	if err := jpeg.Encode(w, img, &jpeg.Options{Quality: quality}); err != nil {
+		return fmt.Errorf("encode JPEG: %w", err)
 	}
 	return nil
 }
