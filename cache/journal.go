@@ -67,6 +67,7 @@ type Journal struct {
 	closed  bool
 	state   state
 	health  health
+	suspect bool // a reader met damage
 
 	// swap guards db: readers hold it for one short view, the writer while it
 	// puts another file in its place.
@@ -74,15 +75,17 @@ type Journal struct {
 	db   *bbolt.DB
 
 	// The writer's own:
-	file     *os.File  // behind db; nil while no file is open
-	retryAt  time.Time // after a failure records are not tried before
-	failures int       // in a row
-	dirDirty bool      // the file's name may not survive a power cut yet
-	begin    *beginning
-	savedAt  time.Time // last.json
-	savedSeq uint64
-	prunedAt time.Time
-	closeErr error
+	file      *os.File  // behind db; nil while no file is open
+	retryAt   time.Time // after a failure records are not tried before
+	failures  int       // in a row
+	dirDirty  bool      // the file's name may not survive a power cut yet
+	stuck     bool      // a transaction was left open by a panic
+	begin     *beginning
+	checkedAt time.Time
+	savedAt   time.Time // last.json
+	savedSeq  uint64
+	prunedAt  time.Time
+	closeErr  error
 }
 
 // state is where the journal stands; it changes only by a durable commit.

@@ -30,6 +30,7 @@ func (j *Journal) compact() error {
 	if err != nil {
 		return err
 	}
+	db.AllocSize = allocSize
 	err = guard(func() error { return bbolt.Compact(db, j.db, compactTx) })
 	if err == nil {
 		err = db.Sync()
@@ -59,7 +60,6 @@ func (j *Journal) moveIn(db *bbolt.DB, file *os.File) error {
 	if st.seq != before.seq || st.head != before.head || st.first != before.first || st.acked != before.acked {
 		return fmt.Errorf("the compacted file stands at record %d, the journal at %d", st.seq, before.seq)
 	}
-	db.AllocSize = allocSize
 	j.swap.Lock()
 	err = os.Rename(j.path(newName), j.path(journalName))
 	old := j.db

@@ -195,9 +195,6 @@ func expired(acks *bbolt.Bucket, before time.Time) (seq uint64, marks [][]byte) 
 	return seq, marks
 }
 
-// errNothing ends a transaction that has nothing to write.
-var errNothing = errors.New("nothing to do")
-
 // prune removes records whose time is over, at most pruneRecords of them and
 // never an unacknowledged one or the newest; with force, any acknowledged one.
 // It says how many went.
@@ -212,35 +209,33 @@ func (j *Journal) prune(force bool) (int, error) {
 	}
 	removed := 0
 	after := st
-	err := guard(func() error {
-		return j.db.Update(func(tx *bbolt.Tx) error {
-			acks, records := tx.Bucket(bucketAcks), tx.Bucket(bucketRecords)
-			upto, marks := expired(acks, j.opts.Now().Add(-j.opts.KeepAcked))
-			upto = min(upto, last)
-			if force {
-				upto = last
+	err := j.update(func(tx *bbolt.Tx) error {
+		acks, records := tx.Bucket(bucketAcks), tx.Bucket(bucketRecords)
+		upto, marks := expired(acks, j.opts.Now().Add(-j.opts.KeepAcked))
+		upto = min(upto, last)
+		if force {
+			upto = last
+		}
+		due := int64(upto) - int64(st.first) + 1
+		if due <= 0 || !force && due < pruneRecords && time.Since(j.prunedAt) < pruneEvery {
+			return errNothing
+		}
+		upto = min(upto, st.first+pruneRecords-1)
+		for seq := st.first; seq <= upto; seq++ {
+			if err := records.Delete(seqKey(seq)); err != nil {
+				return err
 			}
-			due := int64(upto) - int64(st.first) + 1
-			if due <= 0 || !force && due < pruneRecords && time.Since(j.prunedAt) < pruneEvery {
-				return errNothing
-			}
-			upto = min(upto, st.first+pruneRecords-1)
-			for seq := st.first; seq <= upto; seq++ {
-				if err := records.Delete(seqKey(seq)); err != nil {
+			removed++
+		}
+		for _, k := range marks {
+			if v := acks.Get(k); binary.BigEndian.Uint64(v) <= upto {
+				if err := acks.Delete(k); err != nil {
 					return err
 				}
-				removed++
 			}
-			for _, k := range marks {
-				if v := acks.Get(k); binary.BigEndian.Uint64(v) <= upto {
-					if err := acks.Delete(k); err != nil {
-						return err
-					}
-				}
-			}
-			after.first = upto + 1
-			return nil
-		})
+		}
+		after.first = upto + 1
+		return nil
 	})
 	if errors.Is(err, errNothing) {
 		return 0, nil

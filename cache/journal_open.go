@@ -191,6 +191,7 @@ func stateOf(tx *bbolt.Tx, origin record.Origin) (state, error) {
 	source := f.text("source")
 	st.acked = record.Position{Epoch: st.epoch, Seq: f.u64("acked_seq")}
 	copy(st.acked.Head[:], f.bytes("acked_head", len(st.acked.Head)))
+	newest, head := f.u64("seq"), record.Hash(f.bytes("head", len(st.head)))
 	if f.err != nil {
 		return state{}, f.err
 	}
@@ -211,6 +212,9 @@ func stateOf(tx *bbolt.Tx, origin record.Origin) (state, error) {
 		return state{}, err
 	}
 	st.first, st.seq, st.head = binary.BigEndian.Uint64(k), l.Seq, l.Hash()
+	if st.seq != newest || st.head != head {
+		return state{}, fmt.Errorf("%w: the newest record is %d with another hash than noted for %d", ErrDamaged, st.seq, newest)
+	}
 	if st.acked.Seq > st.seq || st.first > st.acked.Seq+1 {
 		return state{}, fmt.Errorf("%w: records %d to %d, acknowledged up to %d", ErrDamaged, st.first, st.seq, st.acked.Seq)
 	}
@@ -264,7 +268,7 @@ func (j *Journal) replaceFile(path, cause string, why error) error {
 		return errors.Join(why, fmt.Errorf("set the journal aside: %w", err))
 	}
 	last := lastReadable(filepath.Join(j.quarantineDir(), kept))
-	if saved := j.readLast(); last.Epoch.IsZero() || saved.Epoch == last.Epoch && saved.Seq > last.Seq {
+	if saved := j.readLast(); last.Epoch.IsZero() || saved.Epoch == last.Epoch && saved.Seq >= last.Seq {
 		last = saved
 	}
 	j.log.Error("the journal cannot be used and was set aside; a new epoch begins",
@@ -312,7 +316,11 @@ func (j *Journal) beginEpoch() error {
 }
 
 func (j *Journal) putFirst(tx *bbolt.Tx, epoch record.Epoch) error {
-	ev := record.FirstEvent(j.opts.Now(), j.begin.last, j.begin.cause)
+	now := j.opts.Now()
+	if now.Unix() < 0 {
+		now = time.Unix(0, 0) // a clock that wrong must not keep the gate shut
+	}
+	ev := record.FirstEvent(now, j.begin.last, j.begin.cause)
 	if j.begin.quarantine != "" {
 		ev.Details["quarantine"] = j.begin.quarantine
 	}
@@ -320,7 +328,8 @@ func (j *Journal) putFirst(tx *bbolt.Tx, epoch record.Epoch) error {
 	if err != nil {
 		return err
 	}
-	value, err := marshalLink(record.Link{Seq: 1, Record: first})
+	l := record.Link{Seq: 1, Record: first}
+	value, err := marshalLink(l)
 	if err != nil {
 		return err
 	}
@@ -342,6 +351,9 @@ func (j *Journal) putFirst(tx *bbolt.Tx, epoch record.Epoch) error {
 		if err := meta.Put([]byte(f.key), f.value); err != nil {
 			return err
 		}
+	}
+	if err := putHead(meta, state{seq: 1, head: l.Hash()}); err != nil {
+		return err
 	}
 	if _, err := tx.CreateBucket(bucketAcks); err != nil {
 		return err

@@ -30,7 +30,14 @@ func (j *Journal) view(fn func(tx *bbolt.Tx) error) error {
 		}
 		return ErrClosed
 	}
-	return guard(func() error { return j.db.View(fn) })
+	err := guard(func() error { return j.db.View(fn) })
+	if errors.Is(err, ErrDamaged) {
+		j.mu.Lock()
+		j.suspect = true
+		j.mu.Unlock()
+		notify(j.wake)
+	}
+	return err
 }
 
 // Read gives records in order from sequence number from on: as many as fit
@@ -114,6 +121,7 @@ func (j *Journal) Verify(ctx context.Context) (records uint64, err error) {
 // chain checks that links follow each other.
 type chain struct {
 	records uint64
+	origin  record.Origin
 	epoch   record.Epoch
 	seq     uint64
 	head    record.Hash
@@ -128,15 +136,15 @@ func (c *chain) add(l record.Link) error {
 		return fmt.Errorf("%w: record %d calls itself %d", ErrDamaged, l.Seq, h.Seq)
 	case l.Seq == 1 && l.Prev != (record.Hash{}):
 		return fmt.Errorf("%w: there is something before record 1", ErrDamaged)
-	case c.records > 0 && h.Epoch != c.epoch:
-		return fmt.Errorf("%w: record %d is of another epoch", ErrDamaged, l.Seq)
+	case c.records > 0 && (h.Epoch != c.epoch || h.Origin != c.origin):
+		return fmt.Errorf("%w: record %d is of another journal", ErrDamaged, l.Seq)
 	case c.records > 0 && l.Seq != c.seq+1:
 		return fmt.Errorf("%w: record %d follows %d", ErrDamaged, l.Seq, c.seq)
 	case c.records > 0 && l.Prev != c.head:
 		return fmt.Errorf("%w: the chain breaks before record %d", ErrDamaged, l.Seq)
 	}
 	c.records++
-	c.epoch, c.seq, c.head = h.Epoch, l.Seq, l.Hash()
+	c.origin, c.epoch, c.seq, c.head = h.Origin, h.Epoch, l.Seq, l.Hash()
 	return nil
 }
 
@@ -168,8 +176,9 @@ func verifyJournal(tx *bbolt.Tx) error {
 		}
 		return nil
 	})
-	if err == nil && c.epoch != st.epoch {
-		err = fmt.Errorf("%w: the records are of epoch %s, the file of %s", ErrDamaged, c.epoch, st.epoch)
+	if err == nil && (c.epoch != st.epoch || c.origin != source) {
+		err = fmt.Errorf("%w: the records are of %s, epoch %s, the file of %s, %s",
+			ErrDamaged, c.origin.Source(), c.epoch, source.Source(), st.epoch)
 	}
 	return err
 }

@@ -18,6 +18,8 @@ const (
 	retryEvery = 5 * time.Second // while no file is open
 	retryPause = 500 * time.Millisecond
 
+	recheckEvery = time.Minute
+
 	saveEvery   = 10 * time.Minute
 	saveRecords = 1000
 
@@ -87,6 +89,9 @@ func (j *Journal) write() {
 			return
 		}
 		run = 0
+		if j.suspected() {
+			j.recheck()
+		}
 		if due { // one short step, then new records come first again
 			due = j.maintain(false)
 			continue
@@ -200,23 +205,24 @@ func (j *Journal) try(batch []*request) (state, error) {
 	before := j.state
 	j.mu.Unlock()
 	after := before
-	err := guard(func() error {
-		return j.db.Update(func(tx *bbolt.Tx) error {
-			for _, r := range batch {
-				if r.change != nil {
-					r.err = r.change(tx, &after)
-				} else {
-					r.seq, r.err = j.put(tx, r, &after)
-				}
-				if errors.Is(r.err, ErrDamaged) {
-					return r.err
-				}
+	err := j.update(func(tx *bbolt.Tx) error {
+		for _, r := range batch {
+			if r.change != nil {
+				r.err = r.change(tx, &after)
+			} else {
+				r.seq, r.err = j.put(tx, r, &after)
 			}
-			if after == before {
-				return errNothing
+			if errors.Is(r.err, ErrDamaged) {
+				return r.err
 			}
-			return nil
-		})
+		}
+		if after == before {
+			return errNothing
+		}
+		if after.seq != before.seq {
+			return putHead(tx.Bucket(bucketMeta), after)
+		}
+		return nil
 	})
 	if errors.Is(err, errNothing) {
 		return before, nil
@@ -226,6 +232,38 @@ func (j *Journal) try(batch []*request) (state, error) {
 	}
 	after.measure(j.db)
 	return after, nil
+}
+
+// putHead notes the newest record in the meta bucket: nothing follows that
+// record, so nothing else would show that it was changed. The bucket is so small
+// that bbolt keeps it inside a page that every commit writes anyway.
+func putHead(meta *bbolt.Bucket, st state) error {
+	if err := meta.Put([]byte("seq"), be64(st.seq)); err != nil {
+		return err
+	}
+	return meta.Put([]byte("head"), st.head[:])
+}
+
+// errNothing ends a transaction that has nothing to write.
+var errNothing = errors.New("nothing to do")
+
+// update runs fn in a write transaction. Where fn or the commit panics, the
+// transaction is left as it is: bbolt would read the whole file to take it back,
+// in a goroutine that no guard protects. The file is then abandoned.
+func (j *Journal) update(fn func(*bbolt.Tx) error) error {
+	return guard(func() error {
+		j.stuck = true
+		tx, err := j.db.Begin(true)
+		if err == nil {
+			if err = fn(tx); err != nil {
+				err = errors.Join(err, tx.Rollback())
+			} else {
+				err = tx.Commit()
+			}
+		}
+		j.stuck = false
+		return err
+	})
 }
 
 func full(err error) bool { return errors.Is(err, berrors.ErrMaxSizeReached) || noSpace(err) }
@@ -335,25 +373,25 @@ func (j *Journal) failed(err error, pause time.Duration) {
 	}
 }
 
-// abandon lets go of a file that can no longer be trusted. Where bbolt still
-// holds a lock of its own, closing it would wait for ever; the mapping is then
-// left behind and only the file, and with it the lock on it, given up.
+// abandon lets go of a file that can no longer be trusted. Where a transaction
+// is stuck, closing the database would wait for ever: the mapping is then left
+// behind, and only the file, with the lock on it, given up.
 func (j *Journal) abandon() {
 	j.swap.Lock()
 	db, file := j.db, j.file
 	j.db = nil
 	j.swap.Unlock()
 	j.file = nil
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = guard(db.Close) // what it says does not matter any more
-	}()
-	select {
-	case <-closed:
-	case <-time.After(time.Second):
-		file.Close()
+	var err error
+	if j.stuck {
+		err = file.Close()
+	} else {
+		err = guard(db.Close)
 	}
+	if err != nil {
+		j.log.Warn("cannot close the journal file", "err", err)
+	}
+	j.stuck = false
 	j.mu.Lock()
 	j.state = state{}
 	j.mu.Unlock()
@@ -366,6 +404,26 @@ func (j *Journal) reopen() {
 		return
 	}
 	j.log.Info("the journal is open again")
+}
+
+// recheck has a file that a reader could not read checked, at most once in
+// recheckEvery: it is opened anew, and set aside when it is damaged.
+func (j *Journal) recheck() {
+	if j.file == nil || time.Since(j.checkedAt) < recheckEvery {
+		return
+	}
+	j.checkedAt = time.Now()
+	j.log.Error("the journal could not be read and is checked")
+	j.abandon()
+	j.reopen()
+}
+
+func (j *Journal) suspected() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	was := j.suspect
+	j.suspect = false
+	return was
 }
 
 // maintain does what can wait: retention, compaction, last.json. It says

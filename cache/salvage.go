@@ -157,21 +157,31 @@ func (s *salvager) page(id uint64) ([]byte, error) {
 // lastReadable gives the last position up to which the chain of a damaged
 // journal can be read; the zero Position when nothing can.
 func lastReadable(path string) record.Position {
-	var pos record.Position
-	var next uint64
-	var head record.Hash
+	var pos, before record.Position
 	_ = salvage(path, bucketRecords, func(k, v []byte) error { // what it cannot read is what we do not have
 		l, err := parseLink(k, v)
-		if err != nil || next != 0 && (l.Seq != next || l.Prev != head) {
+		if err != nil || pos.Seq != 0 && (l.Seq != pos.Seq+1 || l.Prev != pos.Head) {
 			return errStop
 		}
 		h, err := l.Record.Header()
-		if err != nil || h.Seq != l.Seq || !pos.Epoch.IsZero() && h.Epoch != pos.Epoch {
+		if err != nil || h.Seq != l.Seq || pos.Seq != 0 && h.Epoch != pos.Epoch {
 			return errStop
 		}
-		next, head = l.Seq+1, l.Hash()
-		pos = record.Position{Epoch: h.Epoch, Seq: l.Seq, Head: head}
+		before, pos = pos, record.Position{Epoch: h.Epoch, Seq: l.Seq, Head: l.Hash()}
 		return nil
 	})
+	var seq, head []byte
+	_ = salvage(path, bucketMeta, func(k, v []byte) error {
+		switch string(k) {
+		case "seq":
+			seq = bytes.Clone(v)
+		case "head":
+			head = bytes.Clone(v)
+		}
+		return nil
+	})
+	if bytes.Equal(seq, be64(pos.Seq)) && len(head) == len(pos.Head) && !bytes.Equal(head, pos.Head[:]) {
+		return before // the newest record is the one that was changed
+	}
 	return pos
 }

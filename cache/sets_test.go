@@ -225,7 +225,7 @@ func TestStageLeavesRoomForTheJournal(t *testing.T) {
 
 // TestSwitchUnderReaders: every answer belongs to the version it names.
 func TestSwitchUnderReaders(t *testing.T) {
-	const switches, readers, n = 120, 4, 2000
+	const switches, readers, n = 110, 4, 500
 	dir := t.TempDir()
 	s := openSets(t, dir)
 	people := cachetest.VersionPeople(1, n)

@@ -90,8 +90,9 @@ func Options(dir string) cache.JournalOptions {
 func appendForEver(dir string, churn bool) error {
 	o := Options(dir)
 	if churn {
+		var minutes atomic.Int64 // time flies, so that retention has work
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(minutes.Add(1)) * time.Minute) }
 		o.KeepAcked = time.Nanosecond
-		o.MaxBytes = 32 << 20
 	}
 	j, err := cache.OpenJournal(o, slog.New(slog.DiscardHandler))
 	if err != nil {
