@@ -106,6 +106,9 @@ func (c *Camera) Frame(ctx context.Context) (*frame.Gray, error) {
 // take waits for a picture, or for the reason why there will be none.
 func (c *Camera) take(ctx context.Context) (*picture, error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err // also while pictures come faster than they are taken
+		}
 		c.mu.Lock()
 		p, err := c.next, c.err
 		c.next = nil

@@ -180,9 +180,20 @@ func TestNewestPictureWins(t *testing.T) {
 		if st := c.Stats(); st.Frames != 11 || st.Overtaken != 9 || st.Bad != 0 {
 			t.Errorf("%+v", st)
 		}
+		// An ended context ends it, also when a picture waits.
+		s.deliver(shade(12))
+		synctest.Wait()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := c.Frame(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("ended context: %v", err)
+		}
+		if g, err := c.Frame(t.Context()); err != nil || g.Pix[0] != 12 {
+			t.Errorf("%+v, %v", g, err)
+		}
 		// None is given twice.
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
 		if g, err := c.Frame(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v, %v", g, err)
 		}

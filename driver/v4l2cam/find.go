@@ -39,26 +39,27 @@ func (i identity) sameModel(o identity) bool {
 //   - else the same model with the same serial;
 //   - else, for cameras without a serial, the only one of the model.
 //
-// A plain node with another camera is taken last: somebody replaced it.
-func (f finder) locate(device string, known identity) (node string, id identity, err error) {
+// A plain node with another camera is given last, as a stranger: somebody
+// replaced the camera, or the known one is about to come back elsewhere.
+func (f finder) locate(device string, known identity) (node string, id identity, stranger bool, err error) {
 	node, err = filepath.EvalSymlinks(device)
 	if err == nil {
 		id = f.identify(filepath.Base(node))
 		link := node != filepath.Clean(device)
 		if link || !known.known() || id == known {
-			return node, id, nil
+			return node, id, false, nil
 		}
 	}
 	if known.known() {
 		byPort := filepath.Base(filepath.Dir(device)) == "by-path"
 		if n, i, ok := f.search(known, byPort); ok {
-			return n, i, nil
+			return n, i, false, nil
 		}
 	}
 	if err != nil {
-		return "", identity{}, fmt.Errorf("%w: %s: %w; %s", ErrGone, device, plainError(err), f.present())
+		return "", identity{}, false, fmt.Errorf("%w: %s: %w; %s", ErrGone, device, plainError(err), f.present())
 	}
-	return node, id, nil
+	return node, id, true, nil
 }
 
 // plainError drops the system call and path that os errors repeat.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // tree is a stand-in for /dev and /sys with cameras plugged in and out.
@@ -82,12 +84,15 @@ func (tr *tree) unplug(node string, links ...string) {
 // find gives the node's name, or "gone".
 func (tr *tree) find(device string, known identity) (string, identity) {
 	tr.t.Helper()
-	node, id, err := tr.locate(filepath.Join(tr.dev, device), known)
+	node, id, stranger, err := tr.locate(filepath.Join(tr.dev, device), known)
 	if err != nil {
 		if !errors.Is(err, ErrGone) {
 			tr.t.Fatal(err)
 		}
 		return "gone", known
+	}
+	if stranger {
+		return "stranger at " + filepath.Base(node), id
 	}
 	return filepath.Base(node), id
 }
@@ -150,7 +155,7 @@ func TestLocateByNode(t *testing.T) {
 		"another port, the only one":       {plain, func(tr *tree) { tr.plug("video3", at(plain, "1-9:1.0")) }, "video3"},
 		"another port, serial":             {named, func(tr *tree) { tr.plug("video3", at(named, "1-9:1.0")) }, "video3"},
 		"another camera of another model":  {plain, func(tr *tree) { tr.plug("video3", other) }, "gone"},
-		"replaced by another model":        {plain, func(tr *tree) { tr.plug("video0", other) }, "video0"},
+		"replaced by another model":        {plain, func(tr *tree) { tr.plug("video0", other) }, "stranger at video0"},
 		"another serial is another camera": {named, func(tr *tree) { tr.plug("video3", cam{"1209", "0002", "G-78", "1-7:1.0", "0"}) }, "gone"},
 		"its node taken by another": {named, func(tr *tree) {
 			tr.plug("video0", other)
@@ -191,14 +196,38 @@ func TestLocateOffUSB(t *testing.T) {
 
 func TestGoneNamesWhatIsThere(t *testing.T) {
 	tr := newTree(t)
-	_, _, err := tr.locate(filepath.Join(tr.dev, "video7"), identity{})
+	_, _, _, err := tr.locate(filepath.Join(tr.dev, "video7"), identity{})
 	if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "no camera is plugged in") {
 		t.Errorf("error %q", err)
 	}
 	tr.plug("video10", plain)
 	tr.plug("video2", other)
-	_, _, err = tr.locate(filepath.Join(tr.dev, "video7"), identity{})
+	_, _, _, err = tr.locate(filepath.Join(tr.dev, "video7"), identity{})
 	if !strings.Contains(err.Error(), "video2, "+tr.dev+"/video10") {
 		t.Errorf("error %q", err)
 	}
+}
+
+// A stranger at the node is given time to turn out as one of two cameras that
+// were plugged in together.
+func TestStrangerIsTakenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Device{known: identity{vendor: "1209"}}
+		if err := d.admit(false); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for d.admit(true) != nil {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took < strangerAfter || took > strangerAfter+time.Second {
+			t.Errorf("taken after %v", took)
+		}
+		if err := d.admit(false); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.admit(true); !errors.Is(err, ErrGone) {
+			t.Errorf("the next one: %v", err)
+		}
+	})
 }

@@ -67,6 +67,9 @@ const (
 	// counts as gone: slow cameras need up to two seconds for the first
 	// picture.
 	stallAfter = 5 * time.Second
+	// strangerAfter is how long another camera at the configured node is left
+	// alone.
+	strangerAfter = 20 * time.Second
 )
 
 // Device is a camera as configured. It remembers which physical camera it had
@@ -79,6 +82,8 @@ type Device struct {
 
 	mu    sync.Mutex
 	known identity
+	// strange is since when another camera sits at the configured node.
+	strange time.Time
 }
 
 // New checks the options and touches no device.
@@ -120,8 +125,11 @@ func (d *Device) Open(ctx context.Context) (*Camera, error) {
 	d.mu.Lock()
 	known := d.known
 	d.mu.Unlock()
-	node, id, err := d.find.locate(d.opts.Device, known)
+	node, id, stranger, err := d.find.locate(d.opts.Device, known)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.admit(stranger); err != nil {
 		return nil, err
 	}
 	c, err := d.start(node)
@@ -142,6 +150,26 @@ func (d *Device) Open(ctx context.Context) (*Camera, error) {
 			"node", node, "asked", fmt.Sprintf("%dx%d", d.opts.Width, d.opts.Height), "got", fmt.Sprintf("%dx%d", s.Width, s.Height))
 	}
 	return c, nil
+}
+
+// admit says whether the camera that was found may be opened. A stranger may
+// after a while: when several cameras come back at once, as after a loss of
+// power at a hub, the node's old owner may be a moment behind.
+func (d *Device) admit(stranger bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !stranger {
+		d.strange = time.Time{}
+		return nil
+	}
+	if d.strange.IsZero() {
+		d.strange = time.Now()
+	}
+	if time.Since(d.strange) < strangerAfter {
+		return fmt.Errorf("%w: another camera is at %s now; it is taken in %v if the former does not come back",
+			ErrGone, d.opts.Device, (strangerAfter - time.Since(d.strange)).Round(time.Second))
+	}
+	return nil
 }
 
 // at names the node, and the configured path where that is another one.
