@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -22,6 +23,11 @@ type Scan struct {
 // MaxPayload is the longest payload a scanner hands on: a version 40-L QR code
 // in byte mode (ISO/IEC 18004 table 7).
 const MaxPayload = 2953
+
+// ErrNoMoreScans is what a scanner gives when its source has come to its end
+// by design, like a folder of recorded pictures: it is not to be opened again.
+// Any other error means that the device is gone and may come back.
+var ErrNoMoreScans = errors.New("the source has no more scans")
 
 // CredentialKind is the kind of document a payload was recognised as.
 type CredentialKind uint8
