@@ -1,0 +1,280 @@
+package central
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"gateagent/agent/record"
+	"gateagent/agent/record/strict"
+)
+
+// JSONL is a [Sink] that appends events to a file, one a line, as they came.
+// What the file says is the truth; a small file beside it (`.state`) only
+// spares reading it all at the next start. Both may be older copies: the box
+// then sends again what the copy lacks.
+type JSONL struct {
+	path string
+	f    *os.File
+	log  *slog.Logger
+	size int64 // of what is durable
+	held []Held
+	at   map[epochKey]int // place of each epoch in held
+	last []byte           // the last line that is durable, its end included
+	// torn is set when a failed Store may have left something behind size.
+	torn bool
+	// since counts the bytes that the state file does not know of.
+	since int64
+}
+
+// stateEvery is how many bytes may be read again at a start.
+const stateEvery = 4 << 20
+
+// maxLine bounds one line: an event with its signature.
+const maxLine = record.MaxEvent + 1<<10
+
+// jsonlState is the form of the state file.
+type jsonlState struct {
+	Size int64       `json:"size"` // bytes of the file that it covers
+	Last record.Hash `json:"last"` // SHA-256 of the last line within Size
+	Tail int64       `json:"tail"` // length of that line, end included
+	Held []jsonlHeld `json:"held"`
+}
+
+type jsonlHeld struct {
+	Site  string       `json:"site"`
+	Gate  string       `json:"gate"`
+	Epoch record.Epoch `json:"epoch"`
+	Seq   uint64       `json:"seq"`
+	Head  record.Hash  `json:"head"`
+}
+
+// OpenJSONL opens or makes the file. A last line that was torn by a crash is
+// cut off: it was never acknowledged. Anything else that cannot be read, and a
+// break in a gate's chain, is an error that names the line's offset.
+func OpenJSONL(path string, log *slog.Logger) (*JSONL, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open sink: %w", err)
+	}
+	s := &JSONL{path: path, f: f, log: log}
+	if err := s.recover(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open sink %s: %w", path, err), f.Close())
+	}
+	return s, nil
+}
+
+func (s *JSONL) recover() error {
+	if err := lock(s.f); err != nil {
+		return err
+	}
+	if err := syncDirOf(s.path); err != nil { // the file itself is there after a crash
+		return err
+	}
+	s.loadState()
+	from := s.size
+	end, err := s.read(s.f, from)
+	if err != nil {
+		return err
+	}
+	info, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > end {
+		s.log.Warn("the last line of the sink was torn and is cut off", "file", s.path, "bytes", info.Size()-end)
+		if err := s.f.Truncate(end); err != nil {
+			return err
+		}
+	}
+	if err := s.f.Sync(); err != nil {
+		return err
+	}
+	s.size, s.since = end, end-from
+	return nil
+}
+
+// loadState begins where the state file says, if that fits the file.
+func (s *JSONL) loadState() {
+	b, err := os.ReadFile(s.path + ".state")
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
+		}
+		return
+	}
+	var st jsonlState
+	if err := strict.Unmarshal(b, &st, strict.Limits{Size: 64 << 20, Depth: 4}); err != nil || st.Tail <= 0 || st.Tail > maxLine || st.Size < st.Tail {
+		s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
+		return
+	}
+	line := make([]byte, st.Tail)
+	if _, err := s.f.ReadAt(line, st.Size-st.Tail); err != nil || line[st.Tail-1] != '\n' || record.Hash(sha256.Sum256(line)) != st.Last {
+		s.log.Warn("the sink is another than its state was written for; it is read whole")
+		return
+	}
+	for _, h := range st.Held {
+		s.held = append(s.held, Held{record.Origin{Site: h.Site, Gate: h.Gate}, record.Position{Epoch: h.Epoch, Seq: h.Seq, Head: h.Head}})
+	}
+	s.size, s.last = st.Size, line
+}
+
+// read takes the lines from an offset on into held and gives the offset behind
+// the last good one. A line that cannot be read is torn if none follows it.
+func (s *JSONL) read(f io.ReaderAt, from int64) (end int64, err error) {
+	s.index()
+	in := bufio.NewReaderSize(io.NewSectionReader(f, from, 1<<62-from), 1<<16)
+	end = from
+	for {
+		line, err := readLine(in)
+		if errors.Is(err, io.EOF) || bytes.IndexByte(line, 0) >= 0 {
+			// Without an end, or with a hole where a crash kept back a page:
+			// torn. No event holds a NUL.
+			return end, nil
+		}
+		if err != nil {
+			return end, fmt.Errorf("at byte %d: %w", end, err)
+		}
+		ev, err := record.ParseEvent(bytes.TrimSuffix(line, []byte{'\n'}))
+		if err != nil {
+			if _, more := readLine(in); errors.Is(more, io.EOF) {
+				return end, nil
+			}
+			return end, fmt.Errorf("at byte %d: %w", end, err)
+		}
+		if err := s.follow(ev); err != nil {
+			return end, fmt.Errorf("at byte %d: %w", end, err)
+		}
+		end += int64(len(line))
+		s.last = line
+	}
+}
+
+// readLine gives a line with its end; io.EOF when none ends any more.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(line)+len(part) > maxLine {
+			return append(line, part...), fmt.Errorf("a line of more than %d bytes", maxLine)
+		}
+		line = append(line, part...)
+		if err == nil || !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+}
+
+type epochKey struct {
+	origin record.Origin
+	epoch  record.Epoch
+}
+
+// index finds the place of each epoch in held.
+func (s *JSONL) index() {
+	s.at = make(map[epochKey]int, len(s.held))
+	for i, h := range s.held {
+		s.at[epochKey{h.Origin, h.Position.Epoch}] = i
+	}
+}
+
+// follow moves held forward by an event that must follow it.
+func (s *JSONL) follow(ev record.Event) error {
+	key := epochKey{ev.Origin(), ev.Epoch()}
+	i, known := s.at[key]
+	if !known {
+		i = len(s.held)
+		s.at[key] = i
+		s.held = append(s.held, Held{key.origin, record.Position{Epoch: key.epoch}})
+	}
+	l, p := ev.Link(), s.held[i].Position
+	if l.Seq != p.Seq+1 || l.Prev != p.Head {
+		return fmt.Errorf("record %d of %s does not follow record %d", l.Seq, key.origin.Source(), p.Seq)
+	}
+	s.held[i].Position = ev.Position()
+	return nil
+}
+
+// Held gives what the file has.
+func (s *JSONL) Held() []Held { return append([]Held(nil), s.held...) }
+
+// Store appends the batches and syncs once. After an error, nothing of them is
+// kept.
+func (s *JSONL) Store(_ context.Context, batches []Batch) error {
+	before := append([]Held(nil), s.held...)
+	if err := s.store(batches); err != nil {
+		s.held = before
+		s.index()
+		return fmt.Errorf("store: %w", err)
+	}
+	if s.since >= stateEvery {
+		if err := s.writeState(); err != nil {
+			s.log.Warn("the sink's state is not written; the next start reads more", "error", err)
+		}
+	}
+	return nil
+}
+
+func (s *JSONL) store(batches []Batch) error {
+	var out bytes.Buffer
+	last := s.last
+	for _, b := range batches {
+		for _, ev := range b.Events {
+			line, err := json.Marshal(ev)
+			if err != nil {
+				return err
+			}
+			if err := s.follow(ev); err != nil {
+				return err
+			}
+			last = append(line, '\n')
+			out.Write(last)
+		}
+	}
+	if s.torn {
+		if err := s.f.Truncate(s.size); err != nil {
+			return err
+		}
+	}
+	s.torn = true
+	if _, err := s.f.WriteAt(out.Bytes(), s.size); err != nil {
+		return errors.Join(err, s.f.Truncate(s.size))
+	}
+	if err := s.f.Sync(); err != nil {
+		return errors.Join(err, s.f.Truncate(s.size))
+	}
+	s.torn = false
+	s.size += int64(out.Len())
+	s.since += int64(out.Len())
+	s.last = last
+	return nil
+}
+
+func (s *JSONL) writeState() error {
+	s.since = 0
+	if len(s.last) == 0 {
+		return nil
+	}
+	st := jsonlState{Size: s.size, Last: record.Hash(sha256.Sum256(s.last)), Tail: int64(len(s.last)), Held: []jsonlHeld{}}
+	for _, h := range s.held {
+		st.Held = append(st.Held, jsonlHeld{h.Origin.Site, h.Origin.Gate, h.Position.Epoch, h.Position.Seq, h.Position.Head})
+	}
+	b, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
+	return writeWhole(s.path+".state", append(b, '\n'))
+}
+
+// Close writes the state and closes the file.
+func (s *JSONL) Close() error {
+	return errors.Join(s.writeState(), s.f.Close())
+}

@@ -1,0 +1,20 @@
+package central
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// lock keeps a second central from writing the same file.
+func lock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("another program writes %s", f.Name())
+	}
+	return err
+}
+
+func syncDirOf(path string) error { return syncDir(filepath.Dir(path)) }

@@ -1,0 +1,168 @@
+package central
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"gateagent/agent/record"
+	"gateagent/agent/record/strict"
+	"gateagent/sync/identity"
+	"gateagent/sync/wire"
+)
+
+// maxPins bounds the file of gates, in bytes.
+const maxPins = 8 << 20
+
+// Pins says which identity each gate has. It is safe for concurrent use.
+type Pins struct {
+	path  string // empty: in memory only
+	learn bool
+
+	mu    sync.Mutex
+	gates map[record.Origin]identity.Public // mu guards it
+}
+
+// pinFile is the form on disk: {"gates":{"site/gate":{"ed25519":…,"x25519":…}}}.
+type pinFile struct {
+	Gates map[string]identity.Public `json:"gates"`
+}
+
+// LoadPins reads the file of gates; with an empty path there is none. With
+// learn, the first identity seen under a name is pinned and written to the
+// file, which need not be there yet.
+func LoadPins(path string, learn bool) (*Pins, error) {
+	p := &Pins{path: path, learn: learn, gates: map[record.Origin]identity.Public{}}
+	if path == "" {
+		return p, nil
+	}
+	b, err := os.ReadFile(path)
+	if learn && errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("file of gates: %w", err)
+	}
+	var f pinFile
+	if err := strict.Unmarshal(b, &f, strict.Limits{Size: maxPins, Depth: 4}); err != nil {
+		return nil, fmt.Errorf("file of gates %s: %w", path, err)
+	}
+	for name, id := range f.Gates {
+		site, gate, ok := strings.Cut(name, "/")
+		if !ok || !wire.ValidSite(site) || !wire.ValidGate(gate) || id.IsZero() {
+			return nil, fmt.Errorf("file of gates %s: %q is not site/gate with its keys", path, name)
+		}
+		p.gates[record.Origin{Site: site, Gate: gate}] = id
+	}
+	return p, nil
+}
+
+// Get gives the identity pinned for a gate.
+func (p *Pins) Get(o record.Origin) (identity.Public, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id, ok := p.gates[o]
+	return id, ok
+}
+
+// Len gives the number of gates.
+func (p *Pins) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.gates)
+}
+
+// Pin sets the identity of a gate, also in place of another: for whoever has
+// replaced a box on purpose.
+func (p *Pins) Pin(o record.Origin, id identity.Public) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, had := p.gates[o]
+	p.gates[o] = id
+	if err := p.write(); err != nil {
+		if delete(p.gates, o); had {
+			p.gates[o] = old
+		}
+		return fmt.Errorf("pin %s/%s: %w", o.Site, o.Gate, err)
+	}
+	return nil
+}
+
+// write puts the file in place whole. mu is held.
+func (p *Pins) write() error {
+	if p.path == "" {
+		return nil
+	}
+	f := pinFile{Gates: make(map[string]identity.Public, len(p.gates))}
+	for o, id := range p.gates {
+		f.Gates[o.Site+"/"+o.Gate] = id
+	}
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeWhole(p.path, append(b, '\n'))
+}
+
+// writeWhole replaces a file atomically and durably.
+func writeWhole(path string, b []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// pinError is a refusal that has a kind of its own.
+type pinError struct {
+	kind ReportKind
+	text string
+}
+
+func (e *pinError) Error() string { return e.text }
+
+// admit decides whether a message that names an identity is believed: it must
+// be signed by that identity, and that identity must be the one pinned, or the
+// first one seen where first ones are learnt.
+func (c *Central) admit(o record.Origin, id identity.Public, m message) error {
+	pinned, known := c.o.Pins.Get(o)
+	switch {
+	case known && pinned != id:
+		return &pinError{ReportForeign, "another identity (" + id.Ed25519.String() + ") speaks under this name; it is refused"}
+	case !known && !c.o.Pins.learn:
+		return &pinError{ReportUnknown, "no list names this gate (" + id.Ed25519.String() + "); it is refused"}
+	}
+	if err := wire.VerifyBody(m.topic, m.body, id.Ed25519); err != nil || known {
+		return err
+	}
+	if err := c.o.Pins.Pin(o, id); err != nil {
+		return &pinError{ReportSink, err.Error()}
+	}
+	c.report(Report{Kind: ReportPinned, Origin: o, Text: "first identity seen is pinned: " + id.Ed25519.String()})
+	return nil
+}
