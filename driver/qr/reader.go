@@ -12,14 +12,16 @@ import (
 // reader reads with gozxing's thresholds, detector and decoder, and a search
 // of its own for what to give them.
 type reader struct {
-	decoder  *decoder.Decoder
-	hints    map[gozxing.DecodeHintType]interface{}
-	positive plane
-	negative plane
-	row      *gozxing.BitArray
-	found    []triple
-	codes    []Code
-	doubt    symbol // the likeliest symbol that could not be read
+	decoder       *decoder.Decoder
+	hints         map[gozxing.DecodeHintType]interface{}
+	positive      plane
+	negative      plane
+	row           *gozxing.BitArray
+	found         []triple
+	codes         []Code
+	marks         landmarks
+	doubt         symbol // the likeliest symbol that could not be read
+	doubtInverted bool
 }
 
 // NewReader makes a Reader on gozxing.
@@ -46,7 +48,9 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 		r.pass(gozxing.NewHybridBinarizer(&r.negative), true)
 	}
 	if len(r.codes) == 0 && r.doubt.likeness >= inView {
-		r.codes = append(r.codes, r.doubt.outline)
+		code := r.doubt.code()
+		code.Inverted = r.doubtInverted
+		r.codes = append(r.codes, code)
 	}
 	return r.codes, nil
 }
@@ -69,12 +73,11 @@ func (r *reader) pass(threshold gozxing.Binarizer, inverted bool) bool {
 		result, s, ok := r.read(bits, t)
 		if !ok {
 			if s.likeness > r.doubt.likeness {
-				s.outline.Inverted = inverted
-				r.doubt = s
+				r.doubt, r.doubtInverted = s, inverted
 			}
 			continue
 		}
-		code := s.outline
+		code := s.code()
 		if code.Text = textOf(result); len(code.Text) == 0 {
 			continue // an empty code says nothing
 		}

@@ -9,32 +9,38 @@ import (
 	"github.com/makiuchi-d/gozxing/qrcode/detector"
 )
 
-// symbol is a triple sampled as a symbol of n modules a side.
+// symbol is a triple taken for a symbol of n modules a side: where its modules
+// lie, and how like a symbol that is.
 type symbol struct {
-	bits     *gozxing.BitMatrix
-	outline  Code // without text
+	n        int
+	place    *common.PerspectiveTransform // modules to pixels
 	likeness float64
 }
 
-// read samples a triple and decodes it. What the library's detector makes of
-// it comes first; where that fails, neighbouring sizes are tried (a size one
-// version off is its commonest mistake) and the fourth corner without the
-// alignment pattern (which it takes from the data at times). The judge is
-// [likeness] before, and error correction after.
+// read decodes a triple. What the library's detector makes of it comes first;
+// where that fails, neighbouring sizes are tried (a size one version off is its
+// commonest mistake), then the fourth corner without the alignment pattern
+// (which it takes from the data at times), then the fourth corner where the
+// symbol looks best. The judge is the likeness before, and error correction
+// after.
 //
-// ok says whether result is good; best is the likeliest sample in any case.
+// ok says whether result is good; best is the likeliest symbol in any case.
 func (r *reader) read(bits *gozxing.BitMatrix, t *triple) (result *common.DecoderResult, best symbol, ok bool) {
-	try := func(s symbol, sampled bool) bool {
-		if !sampled {
-			return false
-		}
+	try := func(n int, corner *detector.AlignmentPattern) bool {
+		s := symbol{n: n, place: detector.Detector_createTransform(t.topLeft, t.topRight, t.bottomLeft, corner, n)}
+		r.marks.of(n)
+		s.likeness = r.marks.likeness(bits, s.place)
 		if s.likeness > best.likeness {
 			best = s
 		}
 		if s.likeness < worthDecoding {
 			return false
 		}
-		res, err := r.decoder.Decode(s.bits, r.hints)
+		grid, err := detector.Detector_sampleGrid(bits, s.place, n)
+		if err != nil {
+			return false
+		}
+		res, err := r.decoder.Decode(grid, r.hints)
 		if err != nil {
 			return false
 		}
@@ -46,33 +52,62 @@ func (r *reader) read(bits *gozxing.BitMatrix, t *triple) (result *common.Decode
 		detector.NewFinderPatternInfo(t.bottomLeft, t.topLeft, t.topRight))
 	if err == nil {
 		n = found.GetBits().GetWidth()
-		var alignment *detector.AlignmentPattern
+		var corner *detector.AlignmentPattern
 		if points := found.GetPoints(); len(points) > 3 {
-			alignment, _ = points[3].(*detector.AlignmentPattern)
+			corner, _ = points[3].(*detector.AlignmentPattern)
 		}
-		s := symbol{bits: found.GetBits(), likeness: likeness(found.GetBits()), outline: outline(t, n, alignment)}
-		if try(s, true) {
+		if try(n, corner) || corner != nil && try(n, nil) {
 			return result, best, true
 		}
-		if s.likeness < worthDecoding-0.1 {
-			return nil, best, false
+		if best.likeness < worthDecoding {
+			return nil, best, false // three things that only look alike
 		}
 	}
 	for _, n := range [...]int{n, n - 4, n + 4} {
 		if n < 21 || n > 177 {
 			continue
 		}
-		alignment := findAlignment(bits, t, n)
-		if alignment != nil {
-			if s, sampled := sample(bits, t, n, alignment); try(s, sampled) {
-				return result, best, true
-			}
+		if corner := findAlignment(bits, t, n); corner != nil && try(n, corner) {
+			return result, best, true
 		}
-		if s, sampled := sample(bits, t, n, nil); try(s, sampled) {
+		if try(n, nil) {
+			return result, best, true
+		}
+	}
+	if best.likeness >= worthSearching {
+		if corner := r.bestCorner(bits, t, best.n); try(best.n, corner) {
 			return result, best, true
 		}
 	}
 	return nil, best, false
+}
+
+// bestCorner moves the fourth corner about to where the symbol looks best, and
+// gives it as the library wants it: as an alignment pattern.
+func (r *reader) bestCorner(bits *gozxing.BitMatrix, t *triple, n int) *detector.AlignmentPattern {
+	r.marks.of(n)
+	x, y, module := t.corner(n)
+	bestX, bestY, best := x, y, -1.0
+	look := func(x, y float64) {
+		corner := detector.NewAlignmentPattern(x, y, module)
+		l := r.marks.likeness(bits, detector.Detector_createTransform(t.topLeft, t.topRight, t.bottomLeft, corner, n))
+		if l > best {
+			bestX, bestY, best = x, y, l
+		}
+	}
+	const reach = 5 // modules, as much as a tilt of 40 degrees takes
+	for j := -reach; j <= reach; j++ {
+		for i := -reach; i <= reach; i++ {
+			look(x+float64(i)*module, y+float64(j)*module)
+		}
+	}
+	x, y = bestX, bestY
+	for j := -1; j <= 1; j++ {
+		for i := -1; i <= 1; i++ {
+			look(x+float64(i)*module/2, y+float64(j)*module/2)
+		}
+	}
+	return detector.NewAlignmentPattern(bestX, bestY, module)
 }
 
 // modules estimates the modules a side from the legs and the sizes of the
@@ -95,18 +130,25 @@ func legModules(a, b *centre) float64 {
 	return length / ((a.GetEstimatedModuleSize() + b.GetEstimatedModuleSize()) / 2 * aslant)
 }
 
-// findAlignment seeks the alignment pattern nearest the fourth corner, where a
-// flat symbol of n modules would have it and then wider. Version 1 has none.
+// corner is where a flat symbol of n modules would have the alignment pattern
+// nearest its fourth corner, and how large a module is; pixels.
+func (t *triple) corner(n int) (x, y, module float64) {
+	module = (math.Hypot(t.topRight.GetX()-t.topLeft.GetX(), t.topRight.GetY()-t.topLeft.GetY()) +
+		math.Hypot(t.bottomLeft.GetX()-t.topLeft.GetX(), t.bottomLeft.GetY()-t.topLeft.GetY())) / float64(2*(n-7))
+	k := 1 - 3/float64(n-7)
+	x = t.topLeft.GetX() + k*(t.topRight.GetX()+t.bottomLeft.GetX()-2*t.topLeft.GetX())
+	y = t.topLeft.GetY() + k*(t.topRight.GetY()+t.bottomLeft.GetY()-2*t.topLeft.GetY())
+	return x, y, module
+}
+
+// findAlignment seeks that alignment pattern about where it should be, wider
+// each time. Version 1 has none.
 func findAlignment(bits *gozxing.BitMatrix, t *triple, n int) *detector.AlignmentPattern {
 	version, err := decoder.Version_GetProvisionalVersionForDimension(n)
 	if err != nil || len(version.GetAlignmentPatternCenters()) == 0 {
 		return nil
 	}
-	module := (math.Hypot(t.topRight.GetX()-t.topLeft.GetX(), t.topRight.GetY()-t.topLeft.GetY()) +
-		math.Hypot(t.bottomLeft.GetX()-t.topLeft.GetX(), t.bottomLeft.GetY()-t.topLeft.GetY())) / float64(2*(n-7))
-	k := 1 - 3/float64(n-7)
-	x := t.topLeft.GetX() + k*(t.topRight.GetX()+t.bottomLeft.GetX()-2*t.topLeft.GetX())
-	y := t.topLeft.GetY() + k*(t.topRight.GetY()+t.bottomLeft.GetY()-2*t.topLeft.GetY())
+	x, y, module := t.corner(n)
 	for _, reach := range [...]float64{4, 8, 16} {
 		left, right := max(0, int(x-reach*module)), min(bits.GetWidth()-1, int(x+reach*module))
 		top, bottom := max(0, int(y-reach*module)), min(bits.GetHeight()-1, int(y+reach*module))
@@ -121,27 +163,12 @@ func findAlignment(bits *gozxing.BitMatrix, t *triple, n int) *detector.Alignmen
 	return nil
 }
 
-// sample reads the modules of a symbol of n modules a side. Without an
-// alignment pattern the symbol is taken for a parallelogram.
-func sample(bits *gozxing.BitMatrix, t *triple, n int, alignment *detector.AlignmentPattern) (symbol, bool) {
-	grid, err := detector.Detector_sampleGrid(bits, toPixels(t, n, alignment), n)
-	if err != nil {
-		return symbol{}, false
-	}
-	return symbol{bits: grid, likeness: likeness(grid), outline: outline(t, n, alignment)}, true
-}
-
-// toPixels maps modules to pixels.
-func toPixels(t *triple, n int, alignment *detector.AlignmentPattern) *common.PerspectiveTransform {
-	return detector.Detector_createTransform(t.topLeft, t.topRight, t.bottomLeft, alignment, n)
-}
-
-// outline gives size and corners of a symbol; the text is not known yet.
-func outline(t *triple, n int, alignment *detector.AlignmentPattern) Code {
-	side := float64(n)
+// code gives size and corners of a symbol; the text is not known yet.
+func (s *symbol) code() Code {
+	side := float64(s.n)
 	p := []float64{0, 0, side, 0, side, side, 0, side}
-	toPixels(t, n, alignment).TransformPoints(p)
-	c := Code{Version: (n - 17) / 4}
+	s.place.TransformPoints(p)
+	c := Code{Version: (s.n - 17) / 4}
 	around := 0.0
 	for i := range c.Corners {
 		c.Corners[i] = Point{p[2*i], p[2*i+1]}
