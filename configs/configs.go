@@ -12,6 +12,16 @@ import _ "embed"
 //go:embed gateagent.toml
 var Sample []byte
 
+// MosquittoConf is a broker's configuration.
+//
+//go:embed mosquitto.conf
+var MosquittoConf []byte
+
+// MosquittoACL is its access list: each box reaches its own topics.
+//
+//go:embed mosquitto.acl
+var MosquittoACL []byte
+
 // Unit is the systemd unit of the agent.
 //
 //go:embed gateagent.service
