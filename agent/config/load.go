@@ -146,12 +146,26 @@ func judge(file string, raw []byte, dir string) Report {
 	r.together(c)
 	sortProblems(r.problems)
 	r.problems = withoutEchoes(r.problems, problems)
-	rep.Problems, rep.Settings, rep.resolved = r.problems, r.settings, &c
+	rep.Problems, rep.Settings, rep.resolved = bounded(r.problems), r.settings, &c
 	rep.salvage = Salvage{StorageDir: c.Storage.Dir, Listen: c.Page.Listen, Socket: c.Local.Socket}
 	if wrong, _ := rep.Counts(); wrong == 0 {
 		rep.config = &c
 	}
 	return rep
+}
+
+// maxProblems bounds one report: beyond it nobody reads.
+const maxProblems = 100
+
+func bounded(ps []Problem) []Problem {
+	if len(ps) <= maxProblems {
+		return ps
+	}
+	last := ps[maxProblems]
+	last.What = fmt.Sprintf("from here on there are %d more problems", len(ps)-maxProblems)
+	last.Hint = "mend those above first, then check again"
+	last.Warning, last.Outside = false, false
+	return append(ps[:maxProblems:maxProblems], last)
 }
 
 // withoutEchoes drops what was found on a line whose characters are wrong: it

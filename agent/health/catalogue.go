@@ -157,6 +157,11 @@ var catalogue = []struct {
 		Text{VI: "Kiểm tra mqtt.username và tệp mật khẩu.", EN: "Check mqtt.username and the password file."},
 	},
 	{
+		BrokerMute,
+		Text{VI: "Máy chủ tin nhận tin của hộp nhưng không chuyển tiếp.", EN: "The broker takes our messages but does not pass them on."},
+		Text{VI: "Kiểm tra quyền (ACL), tên người dùng và giới hạn kích thước ở máy chủ tin.", EN: "Check the broker's access list, the user name and its size limits."},
+	},
+	{
 		CentralAway,
 		Text{VI: "Trung tâm chưa xác nhận các lượt qua; chúng được giữ lại.", EN: "Central does not acknowledge the entries; they are kept."},
 		Text{VI: "Không cần làm gì tại cổng; báo trung tâm nếu kéo dài.", EN: "Nothing to do at the gate; tell central if it lasts."},

@@ -59,6 +59,7 @@ const (
 
 	BrokerUnreachable Code = "broker_unreachable"
 	BrokerRefused     Code = "broker_refused"
+	BrokerMute        Code = "broker_mute"
 	CentralAway       Code = "central_away"
 	AckMismatch       Code = "ack_mismatch"
 

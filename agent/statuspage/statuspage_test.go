@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"html"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -218,18 +220,38 @@ func TestHostileTextIsEscaped(t *testing.T) {
 	}
 }
 
-// TestLargestPage: sixteen lanes with everything failing still fit.
+// TestLargestPage: sixteen lanes with everything failing, a configuration full
+// of mistakes and a table full of decisions still fit.
 func TestLargestPage(t *testing.T) {
 	b := healthyBox()
 	reg := health.New(func() time.Time { return now })
 	b.Lanes = nil
 	for i := range 16 {
 		name := strings.Repeat("x", 30) + string(rune('a'+i))
-		reg.Set("scanner:"+name, health.Failed, health.NewFault(health.ScannerGone, "/dev/v4l/by-id/usb-Example_Camera-video-index0"))
+		for _, kind := range []string{"lane:", "scanner:", "relay:"} {
+			reg.Set(kind+name, health.Failed, health.NewFault(health.ScannerGone, "/dev/v4l/by-id/usb-Example_Camera-video-index0"))
+		}
 		b.Lanes = append(b.Lanes, health.LaneState{Name: name, Scanner: "serialscan", Relay: "gpiorelay", Picture: time.Second})
 	}
+	for range 8 {
+		b.Sets = append(b.Sets, b.Sets[0])
+	}
 	b.Report = reg.Report()
-	holdPage(t, get(t, New(Options{Box: func() health.Box { return b }, Recent: lastDecisions}, discard()).Handler(), "/").Body.String())
+	rep := wrongReport()
+	for len(rep.Problems) < 100 {
+		rep.Problems = append(rep.Problems, rep.Problems[0])
+	}
+	recent := func() []feed.Decision {
+		return append(append(lastDecisions(), lastDecisions()...), lastDecisions()...)
+	}
+	page := get(t, New(Options{Box: func() health.Box { return b }, Recent: recent, Broken: rep}, discard()).Handler(), "/").Body.String()
+	holdPage(t, page)
+	for _, want := range []string{"and 28 more", "and 75 more"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	t.Logf("%d bytes, %d with the stylesheet", len(page), len(page)+len(style)+len(icon))
 }
 
 func TestOnlyConfiguration(t *testing.T) {
@@ -416,6 +438,48 @@ func TestGeneratedPageIsCurrent(t *testing.T) {
 	for _, m := range regexp.MustCompile(`>([^<>{}@\n]{3,})<`).FindAllSubmatch(src, -1) {
 		if !bytes.Contains(gen, bytes.TrimSpace(m[1])) {
 			t.Errorf("page_templ.go lacks %q: run go generate", m[1])
+		}
+	}
+}
+
+// TestContrast: every pair of text and ground that the stylesheet names can be
+// read in sunlight: a ratio of 7:1 or more (WCAG 2.1, level AAA).
+func TestContrast(t *testing.T) {
+	colours := map[string]string{"white": "#ffffff", "black": "#000000", "amber": "#ffc933"}
+	for _, m := range regexp.MustCompile(`--([a-z-]+): (#[0-9a-f]{3,6});`).FindAllStringSubmatch(string(style), -1) {
+		if len(m[2]) == 4 {
+			m[2] = "#" + strings.Repeat(m[2][1:2], 2) + strings.Repeat(m[2][2:3], 2) + strings.Repeat(m[2][3:4], 2)
+		}
+		colours[m[1]] = m[2]
+	}
+	luminance := func(name string) float64 {
+		t.Helper()
+		var c [3]uint8
+		if _, err := fmt.Sscanf(colours[name], "#%02x%02x%02x", &c[0], &c[1], &c[2]); err != nil {
+			t.Fatalf("colour %s: %v", name, err)
+		}
+		sum := 0.0
+		for i, weight := range []float64{.2126, .7152, .0722} {
+			v := float64(c[i]) / 255
+			if v <= .03928 {
+				v /= 12.92
+			} else {
+				v = math.Pow((v+.055)/1.055, 2.4)
+			}
+			sum += weight * v
+		}
+		return sum
+	}
+	for _, pair := range [][2]string{
+		{"ink", "ground"}, {"ink", "paper"}, {"soft", "ground"}, {"soft", "paper"},
+		{"white", "good"}, {"white", "bad"}, {"white", "warn"}, {"white", "note"}, {"black", "amber"},
+		{"good", "paper"}, {"warn", "paper"}, {"bad", "paper"}, {"note", "paper"},
+		{"ink", "good-ground"}, {"ink", "warn-ground"}, {"ink", "bad-ground"}, {"ink", "note-ground"},
+		{"soft", "good-ground"}, {"soft", "warn-ground"}, {"soft", "bad-ground"}, {"soft", "note-ground"},
+	} {
+		a, b := luminance(pair[0]), luminance(pair[1])
+		if ratio := (max(a, b) + .05) / (min(a, b) + .05); ratio < 7 {
+			t.Errorf("%s on %s: %.1f:1", pair[0], pair[1], ratio)
 		}
 	}
 }

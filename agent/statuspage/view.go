@@ -34,6 +34,7 @@ type view struct {
 	question   health.Text // what they answer
 	why        health.Text
 	faults     []faultView
+	moreFaults int           // not shown, beyond maxFaults
 	working    []health.Text // titles of the components that work
 	broken     *brokenView   // a configuration with problems; nil when there is none
 	decisions  []decisionView
@@ -84,6 +85,7 @@ type brokenView struct {
 	command string
 	intro   health.Text
 	list    []config.Problem
+	more    int // not shown, beyond maxProblems
 }
 
 var verdicts = map[gate.Verdict]struct {
@@ -112,8 +114,11 @@ var clocks = map[gate.ClockLevel]struct {
 // maxDecisions bounds the table of last decisions.
 const maxDecisions = 15
 
+// maxFaults bounds the list of faults.
+const maxFaults = 20
+
 // maxProblems bounds the list of configuration problems on the page.
-const maxProblems = 40
+const maxProblems = 25
 
 // viewOf turns the state of the box into what the page shows.
 func viewOf(b health.Box, recent []feed.Decision, zone *time.Location) view {
@@ -162,6 +167,10 @@ func (v *view) addComponents(b health.Box) {
 	slices.SortStableFunc(v.faults, func(a, c faultView) int {
 		return strings.Compare(string(a.tone), string(c.tone)) // "bad" < "warn"
 	})
+	if len(v.faults) > maxFaults {
+		v.moreFaults = len(v.faults) - maxFaults
+		v.faults = v.faults[:maxFaults]
+	}
 }
 
 func decisionOf(d feed.Decision, zone *time.Location) decisionView {
@@ -310,7 +319,8 @@ func brokenOf(r *config.Report, only bool) *brokenView {
 		return nil
 	}
 	out := &brokenView{
-		file: r.File, command: "gateagent check --config " + r.File, list: r.Problems[:min(len(r.Problems), maxProblems)],
+		file: r.File, command: "gateagent check --config " + r.File,
+		list: r.Problems[:min(len(r.Problems), maxProblems)], more: max(len(r.Problems)-maxProblems, 0),
 		intro: health.Text{
 			VI: "Đang chạy với bản cấu hình tốt gần nhất. Sửa các dòng sau rồi khởi động lại:",
 			EN: "The last good configuration is in force. Mend these lines, then restart:",
