@@ -8,6 +8,22 @@ import (
 
 func sprint(n uint64) string { return strconv.FormatUint(n, 10) }
 
+// memDir gives a directory in memory where there is one: what survives a kill
+// is the same there as on a disk, and syncing costs nothing.
+func memDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "gateagent-cache-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -42,13 +42,13 @@ func closeJournal(t testing.TB, j *cache.Journal) {
 
 func TestJournalSuite(t *testing.T) {
 	cachetest.TestJournal(t, func(t *testing.T) cachetest.Journal {
-		return openJournal(t, cachetest.Options(t.TempDir()))
+		return openJournal(t, cachetest.Options(memDir(t)))
 	}, cache.ErrAckMismatch)
 }
 
 func TestJournalEndsItsGoroutine(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	j := openJournal(t, cachetest.Options(t.TempDir()))
+	j := openJournal(t, cachetest.Options(memDir(t)))
 	cachetest.Fill(t, j, 3)
 	closeJournal(t, j)
 	if _, err := j.Append(cachetest.Entry(1)).Wait(); !errors.Is(err, cache.ErrClosed) {
@@ -60,7 +60,7 @@ func TestJournalEndsItsGoroutine(t *testing.T) {
 }
 
 func TestJournalGoesOnAfterReopening(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	o.Check = func(context.Context, string) error {
 		t.Error("a clean file was checked")
 		return nil
@@ -101,6 +101,9 @@ func TestJournalKillAndReopen(t *testing.T) {
 	for role, kills := range map[string]int{"append": 30, "churn": 15} {
 		t.Run(role, func(t *testing.T) {
 			s := cachetest.Survivor{Dir: t.TempDir(), Done: map[uint64]uint64{}}
+			if role == "churn" {
+				s.Dir = memDir(t) // many more commits between two kills
+			}
 			for i := range kills {
 				if err := s.Kill(role, time.Duration(5+31*i%90)*time.Millisecond); err != nil {
 					t.Fatal(err)
@@ -119,7 +122,7 @@ func TestJournalKillAndReopen(t *testing.T) {
 }
 
 func TestOneAgentPerDirectory(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	j := openJournal(t, o)
 	start := time.Now()
 	if _, err := cache.OpenJournal(o, quiet); !errors.Is(err, cache.ErrInUse) {
@@ -132,7 +135,7 @@ func TestOneAgentPerDirectory(t *testing.T) {
 }
 
 func TestAnotherProgramHoldsTheFile(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	closeJournal(t, openJournal(t, o))
 	db, err := bbolt.Open(filepath.Join(o.Dir, "journal.db"), 0o600, nil)
 	if err != nil {
@@ -169,7 +172,7 @@ func setMeta(t *testing.T, path, key string, value []byte) {
 
 func TestNewerSchemaIsNotTouched(t *testing.T) {
 	for _, unclean := range []bool{false, true} {
-		o := cachetest.Options(t.TempDir())
+		o := cachetest.Options(memDir(t))
 		closeJournal(t, openJournal(t, o))
 		path := filepath.Join(o.Dir, "journal.db")
 		setMeta(t, path, "schema", []byte{0, 0, 0, 9})
@@ -201,7 +204,7 @@ func lastOf(t *testing.T, j *cache.Journal) (record.Position, string) {
 }
 
 func TestDeletedJournalBeginsANewEpoch(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	j := openJournal(t, o)
 	if last, cause := lastOf(t, j); cause != "first_start" || !last.Epoch.IsZero() {
 		t.Errorf("the first epoch: %q after %+v", cause, last)
@@ -221,7 +224,7 @@ func TestDeletedJournalBeginsANewEpoch(t *testing.T) {
 }
 
 func TestJournalOfAnotherGate(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	j := openJournal(t, o)
 	was := cachetest.Fill(t, j, 3)
 	closeJournal(t, j)
@@ -238,7 +241,7 @@ func TestJournalOfAnotherGate(t *testing.T) {
 // TestDamagedJournal: whatever is done to the file, the agent starts, keeps the
 // damaged file, and says the last thing that it can still read.
 func TestDamagedJournal(t *testing.T) {
-	base := cachetest.Options(t.TempDir())
+	base := cachetest.Options(memDir(t))
 	j := openJournal(t, base)
 	was := cachetest.Fill(t, j, 300)
 	closeJournal(t, j)
@@ -275,7 +278,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 	for _, saved := range []bool{true, false} {
 		for name, change := range kinds {
-			o := cachetest.Options(t.TempDir())
+			o := cachetest.Options(memDir(t))
 			path := filepath.Join(o.Dir, "journal.db")
 			damaged := change(bytes.Clone(whole))
 			if len(damaged) > 0 {
@@ -341,7 +344,7 @@ func flipText(t *testing.T, b []byte, text string) {
 }
 
 func TestQuarantineIsBounded(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	for i := range 6 {
 		j := openJournal(t, o)
 		cachetest.Fill(t, j, i)
@@ -357,7 +360,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 }
 
 func TestCheckThatCannotRun(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	j := openJournal(t, o)
 	was := cachetest.Fill(t, j, 3)
 	closeJournal(t, j)
@@ -383,7 +386,7 @@ func TestCheckThatCannotRun(t *testing.T) {
 }
 
 func TestCheckThatTakesTooLong(t *testing.T) {
-	o := cachetest.Options(t.TempDir())
+	o := cachetest.Options(memDir(t))
 	closeJournal(t, openJournal(t, o))
 	writeFile(t, filepath.Join(o.Dir, "open"), nil)
 	o.CheckWait = 50 * time.Millisecond

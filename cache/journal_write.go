@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	tickEvery  = time.Minute     // retention, and last.json
-	retryEvery = 5 * time.Second // while no file is open
+	tickEvery = time.Minute // retention, and last.json
+
+	// After a failure nothing is tried for retryPause; while no file can be
+	// opened the pause doubles up to retryMax.
 	retryPause = 500 * time.Millisecond
+	retryMax   = 5 * time.Second
 
 	recheckEvery = time.Minute
 
@@ -68,8 +71,6 @@ func (j *Journal) write() {
 	defer close(j.done)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	retry := time.NewTicker(retryEvery)
-	defer retry.Stop()
 	due, run := false, 0
 	for {
 		batch, closed := j.take()
@@ -96,13 +97,22 @@ func (j *Journal) write() {
 			due = j.maintain(false)
 			continue
 		}
+		var retry <-chan time.Time
+		switch {
+		case j.file == nil:
+			retry = time.After(time.Until(j.retryAt))
+		case j.fault() != nil:
+			retry = time.After(retryMax)
+		}
 		select {
 		case <-j.wake:
 		case <-tick.C:
 			due = j.maintain(true)
-		case <-retry.C:
+		case <-retry:
 			if j.file == nil {
 				j.reopen()
+			} else {
+				j.probe()
 			}
 		}
 	}
@@ -133,19 +143,27 @@ func (j *Journal) commit(batch []*request) {
 	if fault := j.fault(); fault != nil && time.Now().Before(j.retryAt) {
 		batch = refuse(batch, fault)
 	}
-	if j.tooFull() && !j.makeRoom() {
-		err := fmt.Errorf("append to journal: %w: it has reached its size, and central has not acknowledged what is in it", ErrFull)
-		if rest := refuse(batch, err); len(rest) < len(batch) {
-			j.failed(err, 0)
-			batch = rest
+	if j.tooFull() {
+		if gone, err := j.makeRoom(); err != nil {
+			finish(batch, j.commitFailed(err))
+			return
+		} else if !gone {
+			err := fmt.Errorf("append to journal: %w: it has reached its size, and central has not acknowledged what is in it", ErrFull)
+			if rest := refuse(batch, err); len(rest) < len(batch) {
+				j.failed(err, 0)
+				batch = rest
+			}
 		}
 	}
 	if len(batch) == 0 {
 		return
 	}
 	st, err := j.try(batch)
-	if err != nil && full(err) && j.makeRoom() {
-		st, err = j.try(batch)
+	if err != nil && full(err) {
+		var gone bool
+		if gone, err = j.again(err); gone {
+			st, err = j.try(batch)
+		}
 	}
 	if err != nil {
 		err = j.commitFailed(err)
@@ -163,6 +181,15 @@ func (j *Journal) commit(batch []*request) {
 	if err == nil && st.seq-j.savedSeq >= saveRecords {
 		j.saveLast(st)
 	}
+}
+
+// again makes room after a commit failed for want of it. It gives that failure
+// back when there is nothing to remove, or the one of removing.
+func (j *Journal) again(failure error) (gone bool, err error) {
+	if gone, err = j.makeRoom(); err != nil && !full(err) {
+		return false, err
+	}
+	return gone, failure
 }
 
 // refuse fails the records of a batch and gives the rest of it.
@@ -311,19 +338,18 @@ func (j *Journal) publish(st state) {
 
 // makeRoom removes the oldest acknowledged records, whatever their age. It says
 // whether anything went.
-func (j *Journal) makeRoom() bool {
-	gone := false
+func (j *Journal) makeRoom() (gone bool, err error) {
 	for range 8 { // some thousands: enough for the batch, and bounded in time
 		n, err := j.prune(true)
 		if err != nil {
-			return false
+			return gone, err
 		}
 		if n == 0 {
 			break
 		}
 		gone = true
 	}
-	return gone
+	return gone, nil
 }
 
 // commitFailed decides what a failed commit means for the file and gives the
@@ -339,6 +365,8 @@ func (j *Journal) commitFailed(err error) error {
 	case lerr != nil, landed, errors.Is(err, ErrDamaged), j.failures >= 3:
 		err = fmt.Errorf("append to journal: %w", errors.Join(err, lerr))
 		j.abandon()
+		j.failed(err, 0) // opened again at once
+		return err
 	default:
 		err = fmt.Errorf("append to journal: %w", err)
 	}
@@ -400,7 +428,8 @@ func (j *Journal) abandon() {
 // reopen tries to get a file again.
 func (j *Journal) reopen() {
 	if err := j.openFile(); err != nil {
-		j.failed(err, retryPause)
+		j.failures++
+		j.failed(err, min(retryPause<<min(j.failures-1, 8), retryMax))
 		return
 	}
 	j.log.Info("the journal is open again")
@@ -426,16 +455,31 @@ func (j *Journal) suspected() bool {
 	return was
 }
 
+// probe finds out whether a fault is over while nobody appends: it writes what
+// is there already.
+func (j *Journal) probe() {
+	j.mu.Lock()
+	st := j.state
+	j.mu.Unlock()
+	if j.tooFull() {
+		return
+	}
+	if err := j.update(func(tx *bbolt.Tx) error { return putHead(tx.Bucket(bucketMeta), st) }); err != nil {
+		j.commitFailed(err)
+		return
+	}
+	j.failures, j.retryAt = 0, time.Time{}
+	j.mu.Lock()
+	j.health.fault, j.health.since = nil, time.Time{}
+	j.mu.Unlock()
+	j.log.Info("records can be taken again", "seq", st.seq)
+}
+
 // maintain does what can wait: retention, compaction, last.json. It says
 // whether more of it is due at once.
 func (j *Journal) maintain(tick bool) (more bool) {
 	if j.file == nil || time.Now().Before(j.retryAt) {
 		return false
-	}
-	if tick && j.fault() != nil && !j.tooFull() { // nobody asked for a record since
-		j.mu.Lock()
-		j.health.fault, j.health.since = nil, time.Time{}
-		j.mu.Unlock()
 	}
 	n, err := j.prune(false)
 	if err != nil {

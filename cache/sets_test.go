@@ -39,7 +39,7 @@ func openSets(t testing.TB, dir string, keys ...cache.SetKey) *cache.Sets {
 
 func TestSetsSuite(t *testing.T) {
 	cachetest.TestStore(t, func(t *testing.T, set, keyID string, key gate.Key) cachetest.Store {
-		return openSets(t, t.TempDir(), cache.SetKey{Name: set, KeyID: keyID, Key: key, HasKey: true})
+		return openSets(t, memDir(t), cache.SetKey{Name: set, KeyID: keyID, Key: key, HasKey: true})
 	})
 }
 
@@ -53,7 +53,7 @@ func put(t testing.TB, s *cache.Sets, version uint64, people []cachetest.Person)
 }
 
 func TestSetsSurviveReopening(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	people := cachetest.People(1000, 1)
 	s := openSets(t, dir)
 	put(t, s, 1, people)
@@ -123,7 +123,7 @@ func TestSetsMerge(t *testing.T) {
 				{Name: "vn", KeyID: "k1", Key: cachetest.Key(1), HasKey: true},
 				{Name: "hn01-lists", KeyID: "k2", Key: cachetest.Key(2), HasKey: true},
 			}
-			s := openSets(t, t.TempDir(), keys...)
+			s := openSets(t, memDir(t), keys...)
 			for i, w := range []*gate.Word{c.a, c.b} {
 				people := cachetest.People(3, 9)
 				if w != nil {
@@ -149,7 +149,7 @@ func TestSetsMerge(t *testing.T) {
 func ptr[T any](v T) *T { return &v }
 
 func TestOneMissingSetIsMissing(t *testing.T) {
-	s := openSets(t, t.TempDir(),
+	s := openSets(t, memDir(t),
 		cache.SetKey{Name: "vn", KeyID: cachetest.SetKeyID, Key: cachetest.Key(1), HasKey: true},
 		cache.SetKey{Name: "other", KeyID: "k9"})
 	people := cachetest.People(10, 1)
@@ -167,14 +167,14 @@ func TestSetsRefuseBadOptions(t *testing.T) {
 		"twice": {{Name: "vn"}, {Name: "vn"}},
 		"many":  make([]cache.SetKey, gate.MaxSets+1),
 	} {
-		if _, err := cache.OpenSets(cache.SetsOptions{Dir: t.TempDir(), Sets: keys}, quiet); err == nil {
+		if _, err := cache.OpenSets(cache.SetsOptions{Dir: memDir(t), Sets: keys}, quiet); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
 }
 
 func TestStageRefusesWhatDoesNotFit(t *testing.T) {
-	s := openSets(t, t.TempDir())
+	s := openSets(t, memDir(t))
 	rows := cachetest.Rows(t, cachetest.Key(1), cachetest.People(200, 1))
 	good := cachetest.Describe("vn", 1, "k1", rows)
 	for name, change := range map[string]func(*gate.Generation){
@@ -210,7 +210,7 @@ func TestStageRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 func TestStageLeavesRoomForTheJournal(t *testing.T) {
-	o := cachetest.SetsOptions(t.TempDir())
+	o := cachetest.SetsOptions(memDir(t))
 	o.Reserve = 1 << 60
 	s, err := cache.OpenSets(o, quiet)
 	if err != nil {
@@ -226,7 +226,7 @@ func TestStageLeavesRoomForTheJournal(t *testing.T) {
 // TestSwitchUnderReaders: every answer belongs to the version it names.
 func TestSwitchUnderReaders(t *testing.T) {
 	const switches, readers, n = 110, 4, 500
-	dir := t.TempDir()
+	dir := memDir(t)
 	s := openSets(t, dir)
 	people := cachetest.VersionPeople(1, n)
 	put(t, s, 1, people)
@@ -281,7 +281,7 @@ func openFiles(t *testing.T, dir string) int {
 }
 
 func TestLookupAllocatesNothing(t *testing.T) {
-	s := openSets(t, t.TempDir())
+	s := openSets(t, memDir(t))
 	people := cachetest.People(5000, 1)
 	put(t, s, 1, people)
 	i := 0
@@ -296,7 +296,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 }
 
 func TestNewestWholeVersionAfterACrash(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	people := cachetest.People(3000, 1)
 	s := openSets(t, dir)
 	put(t, s, 1, people)
@@ -319,7 +319,7 @@ func TestNewestWholeVersionAfterACrash(t *testing.T) {
 		"two lost its end": {two[:len(two)-4096], 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := memDir(t)
 			if err := os.Mkdir(filepath.Join(dir, "vn"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -345,7 +345,7 @@ func TestNewestWholeVersionAfterACrash(t *testing.T) {
 // TestFaultingSetFile: a file that is cut under the running process gives
 // errors, not the end of the process, and is checked before it is opened again.
 func TestFaultingSetFile(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	people := cachetest.People(50_000, 1)
 	s := openSets(t, dir)
 	put(t, s, 1, people)
@@ -376,7 +376,7 @@ func TestFaultingSetFile(t *testing.T) {
 }
 
 func TestSuspectSetIsCheckedInAChild(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	people := cachetest.People(2000, 1)
 	s := openSets(t, dir)
 	put(t, s, 1, people)
@@ -433,7 +433,7 @@ func TestSetsKillAndReopen(t *testing.T) {
 		t.Skip("kills children; not with -short")
 	}
 	people := cachetest.VersionPeople(0, cachetest.StagePeople)
-	s := cachetest.Survivor{Dir: t.TempDir(), Done: map[uint64]uint64{}}
+	s := cachetest.Survivor{Dir: memDir(t), Done: map[uint64]uint64{}}
 	for i := range 12 {
 		if err := s.Kill("stage", time.Duration(20+37*i%150)*time.Millisecond); err != nil {
 			t.Fatal(err)
