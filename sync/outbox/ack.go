@@ -59,6 +59,11 @@ func (o *Outbox) Replied(central, then record.Position, issued time.Time) {
 		return // the journal was replaced meanwhile; the next hello tells
 	}
 	if central.Epoch == own && central.Seq >= then.Seq {
+		// It has what it had: there is nothing left to be mistaken for news,
+		// and a central that set its clock back is heard again.
+		o.mu.Lock()
+		o.floor = time.Time{}
+		o.mu.Unlock()
 		o.settle(central)
 		return
 	}

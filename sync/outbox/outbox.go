@@ -348,7 +348,7 @@ func (o *Outbox) judge() {
 		f = Fault{FaultMismatch, o.mismatch}
 	case o.tries < awayAfter:
 	case o.online:
-		f = Fault{FaultMute, "central is online and acknowledges nothing: check access list, certificate name and size limits of the broker"}
+		f = Fault{FaultMute, "central is online and acknowledges nothing: it refuses this box's identity, or the broker does not pass our messages on (access list, certificate name, size limits)"}
 	default:
 		f = Fault{Code: FaultAway}
 	}

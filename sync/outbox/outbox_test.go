@@ -437,6 +437,12 @@ func TestCentralWentBack(t *testing.T) {
 		synctest.Wait()
 		w.complete()
 
+		// Its clock was set back meanwhile.
+		w.o.Replied(w.j.at(400), w.j.at(400), time.Now())
+		if !w.o.floor.IsZero() {
+			t.Error("acknowledgements of a slower clock are still refused")
+		}
+
 		// It knows nothing of the epoch any more.
 		w.set(func() { delete(w.heard, w.j.epoch) })
 		w.o.Replied(record.Position{}, w.j.at(400), time.Now())
