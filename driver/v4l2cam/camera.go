@@ -36,6 +36,7 @@ type Camera struct {
 
 	mu    sync.Mutex
 	next  *picture   // newest picture that nobody took yet
+	given *picture   // the one the caller has
 	spare []*picture // memory of pictures that were overtaken
 	stats Stats
 	err   error // why capturing ended
@@ -75,7 +76,7 @@ func newCamera(src source, lay layout, s Stats) *Camera {
 }
 
 // Frame gives the newest picture that was not given before, and waits for one
-// if there is none. The picture is the caller's to keep. An error that is not
+// if there is none. It is good until the next call. An error that is not
 // ctx's means that the camera must be closed; [ErrGone] that it may be opened
 // again.
 func (c *Camera) Frame(ctx context.Context) (*frame.Gray, error) {
@@ -84,22 +85,19 @@ func (c *Camera) Frame(ctx context.Context) (*frame.Gray, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.lay.format != mjpg {
-			return &p.gray, nil
-		}
-		g := new(frame.Gray)
-		if err := mjpeg.Decode(p.jpeg, g); err != nil {
-			if err := c.broken(p, err); err != nil {
-				return nil, err
+		if c.lay.format == mjpg {
+			if err := mjpeg.Decode(p.jpeg, &p.gray); err != nil {
+				if err := c.broken(p, err); err != nil {
+					return nil, err
+				}
+				continue
 			}
-			continue
+			p.gray.Taken = p.taken
+			c.mu.Lock()
+			c.sane = p.taken
+			c.mu.Unlock()
 		}
-		g.Taken = p.taken
-		c.mu.Lock()
-		c.sane = p.taken
-		c.spare = append(c.spare, p)
-		c.mu.Unlock()
-		return g, nil
+		return &p.gray, nil
 	}
 }
 
@@ -110,8 +108,11 @@ func (c *Camera) take(ctx context.Context) (*picture, error) {
 			return nil, err // also while pictures come faster than they are taken
 		}
 		c.mu.Lock()
+		if c.given != nil {
+			c.spare, c.given = append(c.spare, c.given), nil
+		}
 		p, err := c.next, c.err
-		c.next = nil
+		c.next, c.given = nil, p
 		c.mu.Unlock()
 		switch {
 		case err != nil:
@@ -134,7 +135,6 @@ func (c *Camera) broken(p *picture, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Bad++
-	c.spare = append(c.spare, p)
 	if p.taken.Sub(c.sane) > stallAfter {
 		return fmt.Errorf("%w: %s sends only broken pictures: %w", ErrGone, c.stats.Node, err)
 	}
@@ -147,6 +147,10 @@ func (c *Camera) Stats() Stats {
 	defer c.mu.Unlock()
 	return c.stats
 }
+
+// Dropped counts the pictures that newer ones replaced before they were asked
+// for.
+func (c *Camera) Dropped() uint64 { return c.Stats().Overtaken }
 
 // Close stops the camera and gives the device back. It may take as long as the
 // camera needs for one picture, a second at most; a second call does nothing.
@@ -165,7 +169,7 @@ func (c *Camera) capture() {
 	// (a dead device refuses to stop) change nothing for anybody.
 	c.src.Close()
 	c.mu.Lock()
-	c.err, c.next, c.spare = err, nil, nil
+	c.err, c.next, c.given, c.spare = err, nil, nil, nil
 	c.mu.Unlock()
 	close(c.done)
 }

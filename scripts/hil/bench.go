@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gateagent/driver/frame"
@@ -27,6 +28,9 @@ type bench struct {
 	vm             *machine
 	stopWatch      context.CancelFunc
 	line           *lineWatch
+	gatectl        string // path
+	programs       string // folder of what was built
+	c              *central
 }
 
 // prepare builds the programs and boots the guest.
@@ -35,7 +39,10 @@ func (b *bench) prepare(ctx context.Context, k kernel) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	b.programs, b.gatectl = dir, filepath.Join(dir, "gatectl")
+	if err := command(ctx, []string{"CGO_ENABLED=0"}, "go", "build", "-o", b.gatectl, "./cmd/gatectl"); err != nil {
+		return err
+	}
 	root, err := b.root(ctx, k, dir)
 	if err != nil {
 		return err
@@ -54,8 +61,11 @@ func (b *bench) prepare(ctx context.Context, k kernel) error {
 }
 
 func (b *bench) close() {
-	b.stopWatch()
-	b.vm.stop()
+	if b.vm != nil {
+		b.stopWatch()
+		b.vm.stop()
+	}
+	os.RemoveAll(b.programs)
 }
 
 // root builds the guest's file system.
@@ -77,6 +87,11 @@ func (b *bench) root(ctx context.Context, k kernel, dir string) ([]byte, error) 
 		return nil, err
 	}
 	a.file("init", 0o755, init)
+	agent, err := build(ctx, dir, "./cmd/gateagent")
+	if err != nil {
+		return nil, err
+	}
+	a.file(strings.TrimPrefix(agentProgram, "/"), 0o755, agent)
 	for name, payload := range cards() {
 		if err := addCard(&a, name, payload); err != nil {
 			return nil, err
@@ -110,7 +125,11 @@ func addCard(a *archive, name, payload string) error {
 	}
 	a.file("cards/"+name+".pgm", 0o600, append(fmt.Appendf(nil, "P5 %d %d 255\n", g.Width, g.Height), g.Pix...))
 	var b bytes.Buffer
-	img := &image.Gray{Pix: g.Pix, Stride: g.Stride, Rect: image.Rect(0, 0, g.Width, g.Height)}
+	img := image.NewYCbCr(image.Rect(0, 0, g.Width, g.Height), image.YCbCrSubsampleRatio420) // with colour, as from a camera
+	copy(img.Y, g.Pix)
+	for i := range img.Cb {
+		img.Cb[i], img.Cr[i] = 0x80, 0x80
+	}
 	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 85}); err != nil {
 		return fmt.Errorf("card %s as JPEG: %w", name, err)
 	}

@@ -18,7 +18,7 @@ var (
 	common = usbcam.Spec{
 		Vendor: 0x1209, Product: 0xca01, Maker: "Bench", Name: "Common", Serial: "C-1",
 		Modes: []usbcam.Mode{
-			{Kind: usbcam.MJPG, Width: pictureWidth, Height: pictureHeight, FPS: 30},
+			{Kind: usbcam.MJPG, Width: pictureWidth, Height: pictureHeight, FPS: 15},
 			{Kind: usbcam.MJPG, Width: 640, Height: 480, FPS: 30},
 			{Kind: usbcam.YUYV, Width: 640, Height: 480, FPS: 30},
 			{Kind: usbcam.YUYV, Width: pictureWidth, Height: pictureHeight, FPS: 5},
@@ -163,6 +163,41 @@ func (b *bench) drivers(ctx context.Context) {
 	for _, p := range []int{otherPort, thirdPort} {
 		b.unplug(ctx, p) // the next proofs begin with empty ports; these may be
 	}
+}
+
+// relayDriver proves the relay's driver alone, seen from outside.
+func (b *bench) relayDriver(ctx context.Context) {
+	const pulseMS, holdMS = 500, 1200
+	b.prove(ctx, "relay driver: a pulse and a hold, and the line low afterwards, read in the chip's register", 20*time.Second, func(ctx context.Context) (string, error) {
+		began := time.Now()
+		_, err := b.vm.Ask(ctx, control.Request{Relay: &control.Relay{Chip: "gpiochip0", Line: fmt.Sprint(relayLine), PulseMS: pulseMS, HoldMS: holdMS}})
+		if err != nil {
+			return "", err
+		}
+		ps, err := b.line.whole(ctx, began, 2)
+		if err != nil {
+			return "", err
+		}
+		direction, err := b.vm.qmp.word(pl061Direction)
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case len(ps) != 2:
+			return "", fmt.Errorf("%d pulses, want 2", len(ps))
+		case direction>>relayLine&1 != 1:
+			return "", fmt.Errorf("the line is no output: directions %#x", direction)
+		case !about(ps[0].length(), pulseMS), !about(ps[1].length(), holdMS):
+			return "", fmt.Errorf("active for %v and %v, want %d and %d ms", ps[0].length(), ps[1].length(), pulseMS, holdMS)
+		}
+		return fmt.Sprintf("%d ms and %d ms", ps[0].length().Milliseconds(), ps[1].length().Milliseconds()), nil
+	})
+}
+
+// about allows for the emulator, whose clock stumbles when this machine is
+// busy.
+func about(d time.Duration, ms int64) bool {
+	return d > time.Duration(ms)*time.Millisecond*8/10 && d < time.Duration(ms)*time.Millisecond*13/10+300*time.Millisecond
 }
 
 // comesBack lets a lasting watch lose its camera, which it knows by its node,

@@ -153,42 +153,31 @@ func (m *machine) note(e control.Message, verbose bool) {
 	m.news = make(chan struct{})
 }
 
-// mark gives the present end of the events, for [machine.line].
+// mark gives the present end of the events, for [machine.exit].
 func (m *machine) mark() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.events)
 }
 
-// line waits for an output line of a program, after a mark, that contains all
-// the words.
-func (m *machine) line(ctx context.Context, after int, name string, words ...string) (string, error) {
+// exit waits for a program to end, after a mark, and gives its exit code.
+func (m *machine) exit(ctx context.Context, after int, name string) (int, error) {
 	for at := after; ; {
 		m.mu.Lock()
 		fresh, news := m.events[at:], m.news
 		m.mu.Unlock()
 		for _, e := range fresh {
 			at++
-			if e.Name != name {
-				continue
-			}
-			if e.Event == "exit" {
-				return "", fmt.Errorf("%s ended (exit code %d)", name, e.Code)
-			}
-			all := true
-			for _, w := range words {
-				all = all && strings.Contains(e.Text, w)
-			}
-			if all {
-				return e.Text, nil
+			if e.Name == name && e.Event == "exit" {
+				return e.Code, nil
 			}
 		}
 		select {
 		case <-news:
 		case <-m.ended:
-			return "", errors.New("the guest ended")
+			return 0, errors.New("the guest ended")
 		case <-ctx.Done():
-			return "", fmt.Errorf("%s did not say %q: %w", name, words, context.Cause(ctx))
+			return 0, fmt.Errorf("%s does not end: %w", name, ctx.Err())
 		}
 	}
 }

@@ -65,13 +65,14 @@ func run(ctx context.Context, o options) error {
 	}
 	say("kernel %s", k.version)
 	b := &bench{options: o}
+	defer b.close()
 	if err := b.prepare(ctx, k); err != nil {
 		return err
 	}
-	defer b.close()
 	say("ready after %.0f s", time.Since(began).Seconds())
 
 	b.drivers(ctx)
+	b.relayDriver(ctx)
 	b.gate(ctx)
 
 	fmt.Printf("%d passed, %d failed\n", b.passed, b.failed)

@@ -29,6 +29,7 @@ type Request struct {
 	Signal *Signal `json:",omitempty"`
 	Exec   *Exec   `json:",omitempty"`
 	Watch  *Watch  `json:",omitempty"`
+	Relay  *Relay  `json:",omitempty"`
 	Put    *Put    `json:",omitempty"`
 	Nodes  *Nodes  `json:",omitempty"`
 	Off    *Off    `json:",omitempty"`
@@ -87,6 +88,14 @@ type Watch struct {
 	Seconds int
 	// Lasting watches reopen a camera that is gone, until Seconds are over.
 	Lasting bool
+}
+
+// Relay works a GPIO line by driver/gpiorelay: pulses it, then holds it, then
+// closes it as a lane whose on_fault is "closed".
+type Relay struct {
+	Chip, Line string
+	PulseMS    int
+	HoldMS     int
 }
 
 // Nodes asks for the camera nodes and links.

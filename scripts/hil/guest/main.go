@@ -156,6 +156,8 @@ func (g *guest) do(ctx context.Context, r control.Request) (m control.Message, e
 	case r.Nodes != nil:
 		m.Nodes = nodes()
 		return m, nil
+	case r.Relay != nil:
+		return m, work(ctx, *r.Relay)
 	case r.Watch != nil:
 		m.Seen, err = watch(ctx, *r.Watch)
 		return m, err
