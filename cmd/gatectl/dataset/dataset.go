@@ -179,3 +179,6 @@ func (b *Builder) resolve(rows []block.Row) ([]block.Row, error) {
 		rows = slices.DeleteFunc(rows, func(r block.Row) bool { return r.Person == c.B })
 	}
 }
+
+// Bad counts the lines so far that cannot be used.
+func (b *Builder) Bad() int { return b.counts.Bad }

@@ -208,8 +208,8 @@ func TestWhatIsCleared(t *testing.T) {
 	note(version(2, 'b', 'c'))
 	note(version(2, 'b', 'c')) // published again
 	note(version(3, 'c', 'd'), 'a')
-	stale := note(version(3, 'c', 'd'), 'a') // not cleared yet: still stale
-	if err := f.Cleared(stale); err != nil {
+	note(version(3, 'c', 'd'), 'a') // not cleared yet: still stale
+	if err := f.Cleared(version(3, 'c', 'd')); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(f.chunk(digest('a'))); !errors.Is(err, fs.ErrNotExist) {

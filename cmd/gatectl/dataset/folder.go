@@ -201,22 +201,36 @@ func (f Folder) Note(m wire.Manifest) (stale []string, err error) {
 	return stale, nil
 }
 
-// Cleared says that what Note called stale is off the broker, and removes
-// their files too.
-func (f Folder) Cleared(stale []string) error {
+// Cleared says that what Note called stale is off the broker. It removes the
+// files of chunks that neither the versions still there nor m need.
+func (f Folder) Cleared(m wire.Manifest) error {
 	all, err := f.Published()
 	if err != nil {
 		return err
 	}
-	for _, d := range stale {
-		if !wire.ValidDigest(d) {
-			continue // a note that somebody wrote by hand
+	all = all[:min(len(all), keepPublished)]
+	needed := map[string]bool{}
+	for _, c := range m.Chunks {
+		needed[c.Digest] = true
+	}
+	for _, p := range all {
+		for _, d := range p.Digests {
+			needed[d] = true
 		}
-		if err := os.Remove(f.chunk(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	}
+	files, err := os.ReadDir(f.chunks())
+	if err != nil {
+		return fmt.Errorf("look through the chunks: %w", err)
+	}
+	for _, file := range files {
+		if needed[file.Name()] || !wire.ValidDigest(file.Name()) {
+			continue
+		}
+		if err := os.Remove(f.chunk(file.Name())); err != nil {
 			return fmt.Errorf("remove a chunk: %w", err)
 		}
 	}
-	return f.writeNote(all[:min(len(all), keepPublished)])
+	return f.writeNote(all)
 }
 
 func (f Folder) writeNote(all []Publication) error {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gateagent/agent/hint"
+	"gateagent/cmd/gatectl/keyring"
+	"gateagent/sync/signed"
+)
+
+func keygenCommand() *cobra.Command {
+	var (
+		dir         string
+		sets, sites []string
+		only        []string
+		pass        passphraseFlag
+	)
+	cmd := &cobra.Command{
+		Use:   "keygen",
+		Short: "make keys",
+		Long: `Makes the keys of central in a folder, each in a file of its own. What is there
+already stays as it is; to replace a key, move its file away first.
+
+  root.jwe             the offline key that signs trust lists. Keep it, and do this
+                       step, on a machine without network (--only root)
+  snapshot, policy, ack .jwe   the keys that sign day by day
+  *.pub                their public parts; trust publish needs these and root.jwe
+  set-NAME.jwk         the secret of a data set (--set), also needed by every box
+  entry-SITE.jwk       the secret of the entries of a site (--site), needed by its boxes
+
+The .jwe files open only with the passphrase. The .jwk files are as secret and are
+not encrypted: a box reads them at boot. Whoever has a set's secret can tell from the
+data who is in it.`,
+		Example: `  gatectl keygen --dir keys --site hn01 --set vn
+  gatectl keygen --dir usb/root --only root
+  gatectl keygen --dir keys --only snapshot,policy,ack --passphrase-file pass`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			roles, err := wantedRoles(only)
+			if err != nil {
+				return err
+			}
+			return keygen(cmd, keyring.Open(dir), roles, sets, sites, &pass)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "keys", "folder of keys")
+	f.StringSliceVar(&sets, "set", nil, "data sets to make a secret for")
+	f.StringSliceVar(&sites, "site", nil, "sites to make an entry key for")
+	f.StringSliceVar(&only, "only", nil, "make only the signing keys of these roles, or none: "+roleNames()+", none")
+	pass.add(cmd)
+	return cmd
+}
+
+func roleNames() string {
+	var names []string
+	for _, r := range keyring.Roles() {
+		names = append(names, string(r))
+	}
+	return strings.Join(names, ", ")
+}
+
+func wantedRoles(only []string) ([]signed.Role, error) {
+	if len(only) == 0 {
+		return keyring.Roles(), nil
+	}
+	if len(only) == 1 && only[0] == "none" {
+		return nil, nil
+	}
+	var roles []signed.Role
+	for _, name := range only {
+		if !slices.Contains(keyring.Roles(), signed.Role(name)) {
+			return nil, hint.New("known are "+roleNames()+", and none alone", "--only: unknown role %q", name)
+		}
+		roles = append(roles, signed.Role(name))
+	}
+	return roles, nil
+}
+
+func keygen(cmd *cobra.Command, ring keyring.Ring, roles []signed.Role, sets, sites []string, pass *passphraseFlag) error {
+	now, out := time.Now(), cmd.OutOrStdout()
+	said := func(file, kid string, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			fmt.Fprintf(out, "kept  %s\n", ring.Path(file))
+			return nil
+		case err != nil:
+			return err
+		}
+		fmt.Fprintf(out, "made  %s  %s\n", ring.Path(file), kid)
+		return nil
+	}
+	if len(roles) > 0 {
+		passphrase, err := pass.read(cmd, "the new keys", true)
+		if err != nil {
+			return err
+		}
+		defer clear(passphrase)
+		for _, role := range roles {
+			s, err := ring.MakeSigner(role, passphrase, now)
+			if err := said(keyring.PrivateFile(role), s.Kid, err); err != nil {
+				return err
+			}
+		}
+	}
+	for _, set := range sets {
+		kid, err := ring.MakeSecret(set, now)
+		if err := said(keyring.SetFile(set), kid, err); err != nil {
+			return hint.Wrap(err, "names look like vn or hn01-lists")
+		}
+	}
+	for _, site := range sites {
+		kid, err := ring.MakeEntrySecret(site, now)
+		if err := said(keyring.EntryFile(site), kid, err); err != nil {
+			return hint.Wrap(err, "names look like hn01")
+		}
+	}
+	return keygenNext(cmd, ring, sets, sites)
+}
+
+// keygenNext prints what to do with the keys.
+func keygenNext(cmd *cobra.Command, ring keyring.Ring, sets, sites []string) error {
+	out := cmd.OutOrStdout()
+	if root, err := ring.Root(); err == nil {
+		fmt.Fprintf(out, "\nFor the configuration of every box:\n\n[trust]\nroot_keys = [%q]\n", root)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, site := range sites {
+		fmt.Fprintf(out, "\n# boxes of site %s\n[keys]\nentry_file = \"/etc/gateagent/keys/%s\"\n", site, keyring.EntryFile(site))
+	}
+	for _, set := range sets {
+		fmt.Fprintf(out, "\n[[set]]\nname = %q\nkey_file = \"/etc/gateagent/keys/%s\"\n", set, keyring.SetFile(set))
+	}
+	site := "SITE"
+	if len(sites) > 0 {
+		site = sites[0]
+	}
+	fmt.Fprintf(out, "\nNext: copy the .jwk files to the boxes, readable by root only, then\n  gatectl trust publish --keys %s --site %s --broker mqtt://BROKER:1883\n", ring.Path(""), site)
+	return nil
+}

@@ -1,0 +1,50 @@
+package publish
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"gateagent/agent/policy"
+	"gateagent/sync/signed"
+	"gateagent/sync/wire"
+)
+
+// SignTrust checks a trust list and signs it with the root key.
+func SignTrust(root signed.Signer, list signed.Trust) (string, error) {
+	payload, err := json.Marshal(list)
+	if err != nil {
+		return "", fmt.Errorf("write the trust list: %w", err)
+	}
+	if _, err := signed.ParseTrust(payload); err != nil {
+		return "", err
+	}
+	return root.Sign(signed.TypeTrust, payload)
+}
+
+// SignPolicy signs a policy as the header says.
+func SignPolicy(key signed.Signer, p *policy.Policy, h policy.Header) (string, error) {
+	payload, err := p.Marshal(h)
+	if err != nil {
+		return "", fmt.Errorf("write the policy: %w", err)
+	}
+	return key.Sign(signed.TypePolicy, payload)
+}
+
+// SignManifest checks a manifest and signs it.
+func SignManifest(key signed.Signer, m wire.Manifest) (string, error) {
+	payload, err := m.Marshal()
+	if err != nil {
+		return "", err
+	}
+	return key.Sign(signed.TypeManifest, payload)
+}
+
+// ReadManifest reads the payload of a signed manifest that central itself
+// wrote; the signature is not judged.
+func ReadManifest(compact []byte) (wire.Manifest, error) {
+	payload, err := payloadOf(compact)
+	if err != nil {
+		return wire.Manifest{}, err
+	}
+	return wire.ParseManifest(payload)
+}
