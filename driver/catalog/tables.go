@@ -6,12 +6,16 @@ import (
 
 	"gateagent/driver/dryrelay"
 	"gateagent/driver/gpiorelay"
+	"gateagent/driver/opticalscan"
+	"gateagent/driver/qr"
 	"gateagent/driver/serialscan"
+	"gateagent/driver/v4l2cam"
 )
 
 // scanners are the scanner drivers by name.
 var scanners = map[string]func(ScannerSpec, *slog.Logger) (OpenScanner, error){
 	"serialscan": newSerialScan,
+	"v4l2cam":    newV4L2Cam,
 }
 
 // relays are the relay drivers by name.
@@ -35,6 +39,20 @@ func newSerialScan(s ScannerSpec, log *slog.Logger) (OpenScanner, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (Scanner, error) { return scanner(ctx, src.Open) }, nil
+}
+
+func newV4L2Cam(s ScannerSpec, log *slog.Logger) (OpenScanner, error) {
+	device, err := v4l2cam.New(v4l2cam.Options{Device: s.Device, Width: s.Width, Height: s.Height, FPS: s.FPS}, log)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (Scanner, error) {
+		camera, err := device.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return opticalscan.New(camera, qr.NewReader(), opticalscan.Options{}, log), nil
+	}, nil
 }
 
 func newGPIORelay(s RelaySpec, log *slog.Logger) (OpenRelay, error) {
