@@ -20,6 +20,7 @@ func TestWrongConfigurations(t *testing.T) {
 	if err != nil || len(files) < 12 {
 		t.Fatalf("%d wrong configurations, want at least 12 (%v)", len(files), err)
 	}
+	lastGood := write(t, strings.Replace(minimal, "gate-1", "last-good", 1)+dryLane)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
 			rep := Check(file)
@@ -48,6 +49,9 @@ func TestWrongConfigurations(t *testing.T) {
 			// run never starts on defaults.
 			if l := Load(file, filepath.Join(t.TempDir(), "none.toml")); l.Config != nil || l.UsedLastGood {
 				t.Error("Load gave something to run with")
+			}
+			if l := Load(file, lastGood); l.Config == nil || !l.UsedLastGood || l.Config.Site.Gate != "last-good" {
+				t.Error("Load did not keep the last good configuration")
 			}
 		})
 	}

@@ -29,7 +29,7 @@ var catalogue = []struct {
 	{
 		ScannerGone,
 		Text{VI: "Không tìm thấy máy quét hoặc camera.", EN: "The scanner or camera is not there."},
-		Text{VI: "Kiểm tra cáp và nguồn; hộp tự mở lại khi thiết bị trở về.", EN: "Check cable and power; the box reopens it when it is back."},
+		Text{VI: "Kiểm tra cáp và nguồn; chương trình tự mở lại khi máy quét trở về.", EN: "Check cable and power; the box reopens it when it is back."},
 	},
 	{
 		ScannerFormat,
@@ -73,8 +73,8 @@ var catalogue = []struct {
 	},
 	{
 		DataMissing,
-		Text{VI: "Chưa nhận được danh sách: mọi người đều phải kiểm tra tay.", EN: "The data set has not come yet: everybody is checked by hand."},
-		Text{VI: "Kiểm tra kết nối tới máy chủ tin và tên tập dữ liệu.", EN: "Check the way to the broker and the name of the set."},
+		Text{VI: "Chưa nhận được danh sách: mọi người đều phải kiểm tra thủ công.", EN: "The data set has not come yet: everybody is checked by hand."},
+		Text{VI: "Kiểm tra kết nối tới máy chủ MQTT và tên tập dữ liệu.", EN: "Check the way to the broker and the name of the set."},
 	},
 	{
 		DataKeyMissing,
@@ -88,7 +88,7 @@ var catalogue = []struct {
 	},
 	{
 		DataExpired,
-		Text{VI: "Dữ liệu quá cũ: phần lớn phải kiểm tra tay.", EN: "The data is too old: most people are checked by hand."},
+		Text{VI: "Dữ liệu quá cũ: phần lớn phải kiểm tra thủ công.", EN: "The data is too old: most people are checked by hand."},
 		Text{VI: "Nối lại trung tâm để nhận bản mới.", EN: "Bring central back to receive a newer version."},
 	},
 	{
@@ -108,13 +108,13 @@ var catalogue = []struct {
 	},
 	{
 		IdentityFailed,
-		Text{VI: "Không đọc được khóa danh tính của hộp.", EN: "The identity keys of the box cannot be read."},
+		Text{VI: "Không đọc được khóa danh tính của thiết bị.", EN: "The identity keys of the box cannot be read."},
 		Text{VI: "Kiểm tra quyền của thư mục identity trong storage.dir.", EN: "Check the rights of the identity folder in storage.dir."},
 	},
 	{
 		TwinSeen,
-		Text{VI: "Có hộp khác dùng cùng tên cổng.", EN: "Another box uses the same gate name."},
-		Text{VI: "Đổi site.gate của một trong hai hộp.", EN: "Change site.gate of one of the two boxes."},
+		Text{VI: "Có thiết bị khác dùng cùng tên cổng.", EN: "Another box uses the same gate name."},
+		Text{VI: "Đổi site.gate của một trong hai thiết bị.", EN: "Change site.gate of one of the two boxes."},
 	},
 	{
 		PolicyBuiltIn,
@@ -138,7 +138,7 @@ var catalogue = []struct {
 	},
 	{
 		ClockNone,
-		Text{VI: "Giờ của hộp chắc chắn sai.", EN: "The time of the box is certainly wrong."},
+		Text{VI: "Giờ của thiết bị chắc chắn sai.", EN: "The time of the box is certainly wrong."},
 		Text{VI: "Nối mạng để lấy giờ, hoặc đặt giờ bằng timedatectl.", EN: "Connect it so that it gets the time, or set it with timedatectl."},
 	},
 	{
@@ -148,18 +148,18 @@ var catalogue = []struct {
 	},
 	{
 		BrokerUnreachable,
-		Text{VI: "Không nối được máy chủ tin; cổng vẫn quyết định, lượt qua được giữ lại.", EN: "The broker cannot be reached; the gate goes on deciding and keeps its entries."},
+		Text{VI: "Không nối được máy chủ MQTT; cổng vẫn quyết định, lượt qua được giữ lại.", EN: "The broker cannot be reached; the gate goes on deciding and keeps its entries."},
 		Text{VI: "Kiểm tra cáp mạng và mqtt.broker.", EN: "Check the network cable and mqtt.broker."},
 	},
 	{
 		BrokerRefused,
-		Text{VI: "Máy chủ tin từ chối hộp này.", EN: "The broker refuses this box."},
+		Text{VI: "Máy chủ MQTT từ chối thiết bị này.", EN: "The broker refuses this box."},
 		Text{VI: "Kiểm tra mqtt.username và tệp mật khẩu.", EN: "Check mqtt.username and the password file."},
 	},
 	{
 		BrokerMute,
-		Text{VI: "Máy chủ tin nhận tin của hộp nhưng không chuyển tiếp.", EN: "The broker takes our messages but does not pass them on."},
-		Text{VI: "Kiểm tra quyền (ACL), tên người dùng và giới hạn kích thước ở máy chủ tin.", EN: "Check the broker's access list, the user name and its size limits."},
+		Text{VI: "Máy chủ MQTT nhận tin của thiết bị nhưng không chuyển tiếp.", EN: "The broker takes our messages but does not pass them on."},
+		Text{VI: "Kiểm tra quyền (ACL), tên người dùng và giới hạn kích thước ở máy chủ MQTT.", EN: "Check the broker's access list, the user name and its size limits."},
 	},
 	{
 		CentralAway,
@@ -168,7 +168,7 @@ var catalogue = []struct {
 	},
 	{
 		AckMismatch,
-		Text{VI: "Xác nhận của trung tâm không khớp nhật ký; hộp giữ lại tất cả.", EN: "Central's acknowledgement does not fit the journal; the box keeps everything."},
+		Text{VI: "Xác nhận của trung tâm không khớp nhật ký; thiết bị giữ lại tất cả.", EN: "Central's acknowledgement does not fit the journal; the box keeps everything."},
 		Text{VI: "Báo trung tâm; đừng xóa nhật ký.", EN: "Tell central; do not delete the journal."},
 	},
 	{
@@ -178,7 +178,7 @@ var catalogue = []struct {
 	},
 	{
 		SocketFailed,
-		Text{VI: "Không mở được ổ cắm cho lệnh tại chỗ.", EN: "The socket for local commands cannot be opened."},
+		Text{VI: "Không mở được socket cho lệnh tại chỗ.", EN: "The socket for local commands cannot be opened."},
 		Text{VI: "Kiểm tra quyền của thư mục ghi ở local.socket.", EN: "Check the rights of the folder of local.socket."},
 	},
 	{

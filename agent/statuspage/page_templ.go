@@ -266,7 +266,7 @@ func page(v view) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = facts("box", health.Text{VI: "Hộp", EN: "Box"}, v.box).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = facts("box", health.Text{VI: "Thiết bị", EN: "Box"}, v.box).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -976,7 +976,7 @@ func decisions(list []decisionView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 77, "<table><thead><tr><th>Giờ <span lang=\"en\">Time</span></th><th>Kết quả <span lang=\"en\">Verdict</span></th><th>Lý do <span lang=\"en\">Reasons</span></th><th class=\"number\">Mất <span lang=\"en\">Took</span></th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 77, "<table><thead><tr><th>Giờ <span lang=\"en\">Time</span></th><th>Kết quả <span lang=\"en\">Verdict</span></th><th>Lý do <span lang=\"en\">Reasons</span></th><th class=\"number\">Độ trễ <span lang=\"en\">Took</span></th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

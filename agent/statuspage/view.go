@@ -93,9 +93,9 @@ var verdicts = map[gate.Verdict]struct {
 	tone tone
 }{
 	gate.Allow:       {health.Text{VI: "Cho qua", EN: "Allow"}, good},
-	gate.AllowNotice: {health.Text{VI: "Cho qua, nhắc", EN: "Allow, notice"}, good},
+	gate.AllowNotice: {health.Text{VI: "Cho qua, nhắc nhở", EN: "Allow, notice"}, good},
 	gate.Retry:       {health.Text{VI: "Quét lại", EN: "Retry"}, note},
-	gate.ManualCheck: {health.Text{VI: "Kiểm tra tay", EN: "Manual check"}, warn},
+	gate.ManualCheck: {health.Text{VI: "Kiểm tra thủ công", EN: "Manual check"}, warn},
 	gate.Deny:        {health.Text{VI: "Từ chối", EN: "Deny"}, bad},
 	gate.DenyAlert:   {health.Text{VI: "Từ chối, báo động", EN: "Deny, alert"}, bad},
 }
@@ -212,7 +212,7 @@ func (v *view) addData(b health.Box) {
 			a := span(b.Now.Sub(s.Issued))
 			f.value = fmt.Sprintf("v%d", s.Version)
 			f.more = health.Text{
-				VI: fmt.Sprintf("%s người · cũ %s", grouped(s.People, "."), a.VI),
+				VI: fmt.Sprintf("%s người · cách đây %s", grouped(s.People, "."), a.VI),
 				EN: fmt.Sprintf("%s people · age %s", grouped(s.People, ","), a.EN),
 			}
 		}
@@ -242,7 +242,7 @@ func (v *view) addData(b health.Box) {
 		}
 	case !b.Policy.Issued.IsZero():
 		a := span(b.Now.Sub(b.Policy.Issued))
-		p.more.VI += " · cũ " + a.VI
+		p.more.VI += " · cách đây " + a.VI
 		p.more.EN += " · age " + a.EN
 	}
 	t := fact{label: health.Text{VI: "Khóa tin cậy", EN: "Trusted keys"}, value: fmt.Sprintf("v%d", b.Trust.Version), tone: good}
@@ -250,7 +250,7 @@ func (v *view) addData(b health.Box) {
 		t.value, t.tone, t.more = "–", warn, health.Text{VI: "chưa có", EN: "none yet"}
 	} else if !b.Trust.Issued.IsZero() {
 		a := span(b.Now.Sub(b.Trust.Issued))
-		t.more = health.Text{VI: "cũ " + a.VI, EN: "age " + a.EN}
+		t.more = health.Text{VI: "cách đây " + a.VI, EN: "age " + a.EN}
 	}
 	clock := clocks[b.Clock]
 	v.data = append(v.data, p, t, fact{
