@@ -9,7 +9,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -20,7 +19,11 @@ import (
 )
 
 // Scanner is an open device that reads codes. Scan waits for the next code and
-// gives an error when the device is gone; then only a new Scanner helps.
+// gives an error when the device is gone; then only a new Scanner helps. At the
+// end of a recording the error is gate.ErrNoMoreScans, and none does.
+//
+// Scanners have figures of their own kind as well: cameras a method Stats that
+// gives opticalscan.Stats, serial engines one that gives serialscan.Stats.
 type Scanner interface {
 	Scan(ctx context.Context) (gate.Scan, error)
 	Close() error
@@ -53,13 +56,12 @@ type ScannerSpec struct {
 	// Width and Height of pictures, in pixels, as asked of the camera
 	// (v4l2cam).
 	Width, Height int
-	FPS           int // pictures a second (v4l2cam, replaycam)
+	FPS           int // pictures a second (v4l2cam, replaycam; there 0 plays in step)
 
-	// Source of replaycam: a folder of pictures, an MJPEG file, or "-" for
-	// Stdin.
+	// Source of replaycam: a folder of pictures, a motion JPEG file, or "-" for
+	// standard input.
 	Source string
 	Loop   bool // replaycam: begin again at the end
-	Stdin  io.Reader
 
 	Baud      int           // serialscan: bits per second
 	Framing   string        // serialscan: a name of serialscan.Framings; empty: auto

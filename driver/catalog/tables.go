@@ -2,18 +2,24 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 
+	"gateagent/agent/gate"
 	"gateagent/driver/dryrelay"
 	"gateagent/driver/gpiorelay"
 	"gateagent/driver/opticalscan"
 	"gateagent/driver/qr"
+	"gateagent/driver/replaycam"
 	"gateagent/driver/serialscan"
 	"gateagent/driver/v4l2cam"
 )
 
 // scanners are the scanner drivers by name.
 var scanners = map[string]func(ScannerSpec, *slog.Logger) (OpenScanner, error){
+	"replaycam":  newReplayCam,
 	"serialscan": newSerialScan,
 	"v4l2cam":    newV4L2Cam,
 }
@@ -53,6 +59,38 @@ func newV4L2Cam(s ScannerSpec, log *slog.Logger) (OpenScanner, error) {
 		}
 		return opticalscan.New(camera, qr.NewReader(), opticalscan.Options{}, log), nil
 	}, nil
+}
+
+func newReplayCam(s ScannerSpec, log *slog.Logger) (OpenScanner, error) {
+	switch {
+	case s.Source == "":
+		return nil, errors.New("replay camera: no source named")
+	case s.Source == replaycam.Stdin && s.Loop:
+		return nil, errors.New("replay camera: standard input cannot be played in a loop")
+	case s.FPS < 0 || s.FPS > replaycam.MaxFPS:
+		return nil, fmt.Errorf("replay camera: %d pictures a second; 0 to %d are possible", s.FPS, replaycam.MaxFPS)
+	}
+	return func(ctx context.Context) (Scanner, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		camera, err := replaycam.Open(replaycam.Options{Source: s.Source, FPS: float64(s.FPS), Loop: s.Loop}, log)
+		if err != nil {
+			return nil, err
+		}
+		return recording{opticalscan.New(camera, qr.NewReader(), opticalscan.Options{}, log)}, nil
+	}, nil
+}
+
+// recording is a scanner whose end is meant: nobody need open it again.
+type recording struct{ *opticalscan.Scanner }
+
+func (r recording) Scan(ctx context.Context) (gate.Scan, error) {
+	s, err := r.Scanner.Scan(ctx)
+	if errors.Is(err, io.EOF) {
+		return s, fmt.Errorf("%w: the recording is over", gate.ErrNoMoreScans)
+	}
+	return s, err
 }
 
 func newGPIORelay(s RelaySpec, log *slog.Logger) (OpenRelay, error) {
