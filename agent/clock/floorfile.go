@@ -51,7 +51,7 @@ func writeFloor(path string, floor time.Time) (err error) {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		os.Remove(f.Name()) // a leftover does no harm
+		_ = os.Remove(f.Name()) // a leftover does no harm
 		return err
 	}
 	d, err := os.Open(dir)

@@ -1,6 +1,9 @@
 package gate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Inputs is exactly what a policy is given: no identity, no clock, no disk.
 // The same Inputs under the same policy give the same [Decision] for ever;
@@ -32,12 +35,7 @@ type Decision struct {
 
 // Add appends a reason; repeats and those beyond [MaxReasons] are dropped.
 func (d *Decision) Add(r Reason) {
-	for _, have := range d.Reasons[:d.N] {
-		if have == r {
-			return
-		}
-	}
-	if d.N < MaxReasons {
+	if d.N < MaxReasons && !slices.Contains(d.Reasons[:d.N], r) {
 		d.Reasons[d.N] = r
 		d.N++
 	}

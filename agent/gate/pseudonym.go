@@ -32,7 +32,9 @@ func ParsePseudonym(s string) (Pseudonym, error) {
 // entries. Its String never shows it.
 type Key [32]byte
 
-func (Key) String() string   { return "key(hidden)" }
+func (Key) String() string { return "key(hidden)" }
+
+// GoString hides it too, for %#v.
 func (Key) GoString() string { return "key(hidden)" }
 
 // Pseudonymer computes pseudonyms under one key without allocating. It is not

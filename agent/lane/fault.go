@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"errors"
 	"time"
 
 	"gateagent/agent/gate"
@@ -85,7 +86,7 @@ func (l *Lane) probe() {
 		_, _, err := l.o.Facts.Facts(nobody)
 		l.setFault(gate.ReasonStoreFault, err)
 	}
-	if l.faults.record == errBacklog && l.backlog.Load() <= resumeBacklog {
+	if errors.Is(l.faults.record, errBacklog) && l.backlog.Load() <= resumeBacklog {
 		l.setFault(gate.ReasonRecordFault, nil)
 	}
 	l.hold()

@@ -16,10 +16,7 @@ import (
 )
 
 // device is a relay that notes how it was closed.
-type device struct {
-	relay
-	name string
-}
+type device struct{ relay }
 
 func (d *device) Close(f gate.OnFault) error { return d.note("close " + f.String()) }
 

@@ -132,9 +132,9 @@ func TestProblems(t *testing.T) {
 		{"two documents", []byte(`{} {}`), []string{"not valid JSON: line 1, column 5: something follows the end of the document"}},
 		{"too long", bytes.Repeat([]byte(" "), policy.MaxDocument+1), []string{"a policy has at most 65536 bytes; this one has 65537"}},
 		{"too deep", []byte(strings.Repeat(`{"a":`, 20)), []string{"not valid JSON: line 1, column 46: nested too deeply"}},
-		{"misspelt", edit(t, map[string]any{"levle": 3, "level": nil}), []string{
+		{"misspelt", edit(t, map[string]any{"niveau": 3, "level": nil}), []string{
 			"level: is missing",
-			"levle: is not known here; known are actions, aud, exp, iat, id, level, params, texts, time_zone, valid_from, valid_to, ver",
+			"niveau: is not known here; known are actions, aud, exp, iat, id, level, params, texts, time_zone, valid_from, valid_to, ver",
 		}},
 		{"wrong types", edit(t, map[string]any{"level": "3", "id": 4, "params.doubts": 1.5, "actions.RED": "deny"}), []string{
 			"id: has to be a text, not number",

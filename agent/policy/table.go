@@ -46,7 +46,7 @@ func (p *Policy) table(b *strings.Builder, title string, rows []situation) {
 		}
 		fmt.Fprintf(w, "\t%s\n", strings.Join(reasons, ", "))
 	}
-	w.Flush() // a Builder takes everything
+	_ = w.Flush() // a Builder takes everything
 }
 
 // noon is an instant at which the policy is in force.

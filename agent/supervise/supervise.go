@@ -155,9 +155,7 @@ func (g *Group) Run(ctx context.Context) error {
 		started[i] = running{cancel, make(chan struct{})}
 		go func() {
 			defer close(started[i].done)
-			if err := g.keep(taskCtx, i, t); err != nil {
-				fatal <- fmt.Errorf("%s: %w", t.Name, err)
-			}
+			g.keep(taskCtx, i, t, fatal)
 		}()
 	}
 
@@ -185,8 +183,8 @@ func (g *Group) Run(ctx context.Context) error {
 }
 
 // keep runs one task again and again until ctx ends, its work is done or it
-// fails for good, which alone is an error.
-func (g *Group) keep(ctx context.Context, i int, t Task) error {
+// fails for good, which it tells through fatal.
+func (g *Group) keep(ctx context.Context, i int, t Task, fatal chan<- error) {
 	pause := Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second}
 	for {
 		began := time.Now()
@@ -196,21 +194,22 @@ func (g *Group) keep(ctx context.Context, i int, t Task) error {
 			err = errEnded
 		}
 		stopping := ctx.Err() != nil
-		fatal, isFatal := errors.AsType[*fatalError](err)
+		final, isFatal := errors.AsType[*fatalError](err)
 		switch {
 		case isFatal:
-			g.set(i, func(s *Status) { s.State, s.Err, s.Failures = Done, fatal.err, s.Failures+1 })
-			return fatal.err
-		case stopping && (err == nil || err == errEnded || errors.Is(err, context.Canceled)):
+			g.set(i, func(s *Status) { s.State, s.Err, s.Failures = Done, final.err, s.Failures+1 })
+			fatal <- fmt.Errorf("%s: %w", t.Name, final.err)
+			return
+		case stopping && (err == nil || errors.Is(err, errEnded) || errors.Is(err, context.Canceled)):
 			g.set(i, func(s *Status) { s.State = Done })
-			return nil
+			return
 		case err == nil:
 			g.set(i, func(s *Status) { s.State, s.Err = Done, nil })
-			return nil
+			return
 		case stopping:
 			g.log.Warn("a task ended badly", "task", t.Name, "err", err)
 			g.set(i, func(s *Status) { s.State, s.Err, s.Failures = Done, err, s.Failures+1 })
-			return nil
+			return
 		}
 
 		if time.Since(began) >= steady {
@@ -230,7 +229,7 @@ func (g *Group) keep(ctx context.Context, i int, t Task) error {
 		case <-ctx.Done():
 			timer.Stop()
 			g.set(i, func(s *Status) { s.State, s.Next = Done, time.Time{} })
-			return nil
+			return
 		case <-timer.C:
 		}
 	}
