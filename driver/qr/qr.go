@@ -13,7 +13,11 @@
 // every code must have, and only then decoded.
 package qr
 
-import "gateagent/driver/frame"
+import (
+	"fmt"
+
+	"gateagent/driver/frame"
+)
 
 // Reader reads the codes of a picture. A Reader keeps buffers and is not safe
 // for concurrent use; different Readers are independent.
@@ -47,6 +51,16 @@ type Code struct {
 	// from behind.
 	Inverted, Mirrored bool
 }
+
+// String tells where the code is and what kind, and nothing of its text, so that
+// a stray %v never prints a citizen.
+func (c Code) String() string {
+	return fmt.Sprintf("QR code version %d, %d bytes, %.1f px a module, at (%.0f, %.0f)",
+		c.Version, len(c.Text), c.ModulePixels, c.Corners[0].X, c.Corners[0].Y)
+}
+
+// GoString is String, for %#v.
+func (c Code) GoString() string { return c.String() }
 
 // Readable says whether the code was read.
 func (c Code) Readable() bool { return c.Text != nil }
