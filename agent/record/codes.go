@@ -38,8 +38,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("Type(%d)", uint8(t))
 }
 
-// ParseType is the inverse of [Type.String].
-func ParseType(s string) (Type, error) {
+// parseType is the inverse of [Type.String].
+func parseType(s string) (Type, error) {
 	n, err := typeNames.number(s)
 	if n == 0 && err == nil {
 		err = fmt.Errorf("unknown type %q", s)

@@ -146,7 +146,7 @@ func parseEvent(b []byte) (Event, error) {
 		return Event{}, errors.New("not a JSON object")
 	}
 	name, _ := fields["type"].(string)
-	typ, err := ParseType(name)
+	typ, err := parseType(name)
 	if err != nil {
 		return Event{}, err
 	}

@@ -173,7 +173,8 @@ func (c *Central) Run(ctx context.Context) error {
 	}
 }
 
-// Will gives the last will: a retained central/state that says offline.
+// Will gives the last will: a retained central/state that says offline. A link
+// that ends in order publishes it by hand.
 func (c *Central) Will() (topic string, body []byte) {
 	body, err := wire.CentralState{Online: false, Boot: c.o.Boot}.Marshal()
 	if err != nil {
@@ -191,15 +192,6 @@ func (c *Central) Online(ctx context.Context) error {
 		return err
 	}
 	if err := c.o.Link.Publish(ctx, c.o.Topics.CentralState(), body, true); err != nil {
-		return fmt.Errorf("central: publish central/state: %w", err)
-	}
-	return nil
-}
-
-// Offline publishes that central leaves, before a clean stop.
-func (c *Central) Offline(ctx context.Context) error {
-	topic, body := c.Will()
-	if err := c.o.Link.Publish(ctx, topic, body, true); err != nil {
 		return fmt.Errorf("central: publish central/state: %w", err)
 	}
 	return nil

@@ -181,15 +181,15 @@ func LoadSecret(path, set string) (kid string, key gate.Key, err error) {
 		return "", gate.Key{}, fmt.Errorf("read secret: %w", err)
 	}
 	defer clear(b)
-	kid, key, err = ParseSecret(b, set)
+	kid, key, err = parseSecret(b, set)
 	if err != nil {
 		return "", gate.Key{}, fmt.Errorf("read secret: %s: %w", path, err)
 	}
 	return kid, key, nil
 }
 
-// ParseSecret reads what [EncodeSecret] wrote for the same set.
-func ParseSecret(b []byte, set string) (kid string, key gate.Key, err error) {
+// parseSecret reads what [EncodeSecret] wrote for the same set.
+func parseSecret(b []byte, set string) (kid string, key gate.Key, err error) {
 	var k jwk
 	if err := strict.Read(b, &k, strict.Limits{Size: maxKeyFile, Depth: 4}); err != nil {
 		return "", gate.Key{}, err

@@ -103,7 +103,7 @@ func TestSecret(t *testing.T) {
 		"twice":       `{"kty":"oct","kid":"a","set":"vn","set":"vn","k":"` + strings.Repeat("A", 43) + `"}`,
 		"no JSON":     `x`,
 	} {
-		if _, _, err := ParseSecret([]byte(in), "vn"); err == nil {
+		if _, _, err := parseSecret([]byte(in), "vn"); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}

@@ -72,9 +72,6 @@ var rules = map[Type]rule{
 // for an unknown type.
 func MaxSize(t Type) int { return rules[t].size }
 
-// RoleOf gives the role whose keys sign a type; "" for an unknown type.
-func RoleOf(t Type) Role { return rules[t].role }
-
 // Moment is what time it is and how far that can be believed.
 type Moment struct {
 	Now   time.Time

@@ -2,8 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -232,14 +235,88 @@ func FuzzParsers(f *testing.F) {
 		_, _ = ParseAck(b)
 		_, _ = ParseCentralState(b)
 		_ = VerifyBody("t", b, identity.Key{})
-		size := 0
-		_ = DecodeChunk(b, 7, func(_ uint64, value []byte) error {
-			if size += len(value); size > MaxInflated {
-				t.Fatal("more than the bound came out")
+	})
+}
+
+func FuzzDecodeChunk(f *testing.F) {
+	chunk, err := EncodeChunk([]Block{{1, []byte("1234567")}, {900, []byte("12345671234567")}}, 7)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(chunk)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		size, next := 0, uint64(0)
+		_ = DecodeChunk(b, 7, func(no uint64, value []byte) error {
+			if size += len(value); size > MaxInflated || len(value)%7 != 0 || len(value) == 0 {
+				t.Fatal("more than the bound came out, or half a record")
 			}
+			if no < next {
+				t.Fatal("blocks do not ascend")
+			}
+			next = no + 1
 			return nil
 		})
 	})
+}
+
+// The signatures up, by a fixed key: other programs make and check the same.
+func TestGoldenSignatures(t *testing.T) {
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	sign := func(topic string, canonical []byte) []byte {
+		return ed25519.Sign(key, append(append([]byte(topic), 0), canonical...))
+	}
+	topics := mustTopics(t, DefaultPrefix)
+	state, err := SignBody(topics.State(home), sampleState(), sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	will, err := SignBody(topics.State(home), State{Boot: boot}, sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := batchText(goldenEvent(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, canonical, _, err := unsigned(will, MaxState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.MarshalIndent(map[string]any{
+		"public_key":     Blob(key.Public().(ed25519.PublicKey)),
+		"topic":          topics.State(home),
+		"state":          json.RawMessage(state),
+		"will":           json.RawMessage(will),
+		"will_canonical": hex.EncodeToString(canonical),
+		"entry_topic":    topics.Entry(home),
+		"entry_text":     hex.EncodeToString(text),
+		"entry_sig":      Blob(sign(topics.Entry(home), text)),
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "signatures.json", b)
+	for _, body := range [][]byte{state, will} {
+		if err := VerifyBody(topics.State(home), body, identity.Key(key.Public().(ed25519.PublicKey))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// goldenEvent is the first event of the record format's golden chain.
+func goldenEvent(t *testing.T) record.Event {
+	t.Helper()
+	b, err := os.ReadFile("../../agent/record/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Event record.Event `json:"event"`
+	}
+	if err := json.Unmarshal(b, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	return vectors[0].Event
 }
 
 func BenchmarkParseBatch(b *testing.B) {
