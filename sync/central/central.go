@@ -107,8 +107,10 @@ type Central struct {
 	queue chan message
 	bytes atomic.Int64 // in queue
 
-	gates map[record.Origin]*gateState // of Run's goroutine alone
-	said  map[saying]time.Time         // of Run's goroutine alone
+	// Of Run's goroutine alone:
+	gates   map[record.Origin]*gateState
+	said    map[saying]time.Time
+	waiting waiting
 
 	mu sync.Mutex // guards st
 	st Stats

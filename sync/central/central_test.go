@@ -238,18 +238,16 @@ func TestIdentities(t *testing.T) {
 	m := &memory{}
 	b := newBench(t, m, pins)
 	x := b.box(home)
-	b.feed(x.send(1, 1)) // not known yet
-	b.wantReports(ReportUnknown)
+	b.feed(x.send(1, 1)) // not known yet: kept until it is
+	b.wantReports()
 	stranger := b.box(home)
 	stolen := stranger.hello()
 	stolen.body = []byte(strings.Replace(string(stolen.body), stranger.id.Public().Ed25519.String(), x.id.Public().Ed25519.String(), 1))
 	b.feed(stolen) // names a key it does not have
 	b.wantReports(ReportSignature)
 	b.feed(x.state(0))
-	b.wantReports(ReportPinned)
-	b.feed(x.send(1, 1))
-	b.wantReports(ReportEpoch)
-	b.answers(home)
+	b.wantReports(ReportPinned, ReportEpoch)
+	b.wantAck(home, x.position(1))
 
 	stranger.scan(3)
 	b.feed(stranger.hello(), stranger.state(0))
@@ -288,6 +286,31 @@ func TestIdentities(t *testing.T) {
 	if _, replies := b.answers(home); len(replies) != 1 {
 		t.Errorf("%+v", replies)
 	}
+}
+
+// Entries that overtake their gate's first hello wait for it, within bounds.
+func TestEntriesBeforeHello(t *testing.T) {
+	b := newBench(t, &memory{}, learning(t))
+	x := b.box(home)
+	x.scan(9)
+	b.feed(x.send(1, 4), x.send(5, 10))
+	if st := b.c.Stats(); st.Stored != 0 || st.Refused != 0 {
+		t.Errorf("%+v", st)
+	}
+	b.feed(x.hello())
+	b.wantAck(home, x.last())
+	b.wantReports(ReportPinned, ReportEpoch)
+	if b.c.waiting.bytes != 0 || len(b.c.waiting.messages) != 0 {
+		t.Errorf("%d bytes still wait", b.c.waiting.bytes)
+	}
+	other := b.topics.Entry(record.Origin{Site: "hn01", Gate: "g9"})
+	for range 100 {
+		b.feed(message{other, make([]byte, 60<<10)})
+	}
+	if st := b.c.Stats(); b.c.waiting.bytes > maxWaitingGate || st.Refused < 80 {
+		t.Errorf("%d bytes wait, %d refused", b.c.waiting.bytes, st.Refused)
+	}
+	b.wantReports(ReportUnknown)
 }
 
 func TestPinsFile(t *testing.T) {

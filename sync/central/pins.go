@@ -166,3 +166,45 @@ func (c *Central) admit(o record.Origin, id identity.Public, m message) error {
 	c.report(Report{Kind: ReportPinned, Origin: o, Text: "first identity seen is pinned: " + id.Ed25519.String()})
 	return nil
 }
+
+// waiting keeps entries that came before their gate said who it is, where
+// first identities are learnt: state, hello and entries may overtake each
+// other. It is bounded; what does not fit comes again by itself.
+type waiting struct {
+	messages map[record.Origin][]message
+	bytes    int
+}
+
+// Bounds of what waits, in bytes: in all, and of one gate. A gate has no more
+// than 256 KiB under way.
+const (
+	maxWaiting     = 8 << 20
+	maxWaitingGate = 512 << 10
+)
+
+// add says whether the message was kept.
+func (w *waiting) add(o record.Origin, m message) bool {
+	of := len(m.body)
+	for _, earlier := range w.messages[o] {
+		of += len(earlier.body)
+	}
+	if of > maxWaitingGate || w.bytes+len(m.body) > maxWaiting {
+		return false
+	}
+	if w.messages == nil {
+		w.messages = map[record.Origin][]message{}
+	}
+	w.messages[o] = append(w.messages[o], m)
+	w.bytes += len(m.body)
+	return true
+}
+
+// take gives a gate's messages in the order they came, and forgets them.
+func (w *waiting) take(o record.Origin) []message {
+	out := w.messages[o]
+	delete(w.messages, o)
+	for _, m := range out {
+		w.bytes -= len(m.body)
+	}
+	return out
+}

@@ -108,9 +108,19 @@ func (c *Central) take(r *round, m message) {
 	default:
 		return
 	}
-	if err == nil {
+	if err != nil {
+		c.refuse(a, err)
 		return
 	}
+	if _, known := c.o.Pins.Get(a.Origin()); known {
+		for _, early := range c.waiting.take(a.Origin()) {
+			c.take(r, early)
+		}
+	}
+}
+
+// refuse reports a message that was not believed or not understood.
+func (c *Central) refuse(a wire.Address, err error) {
 	c.count(func(s *Stats) { s.Refused++ })
 	kind := ReportMalformed
 	var known *pinError
@@ -174,7 +184,10 @@ func (c *Central) takeHello(r *round, o record.Origin, m message) error {
 func (c *Central) takeEntries(r *round, o record.Origin, m message) error {
 	pin, ok := c.o.Pins.Get(o)
 	if !ok {
-		return &pinError{ReportUnknown, "entries of a gate that is not known yet; they count after its hello"}
+		if c.o.Pins.learn && c.waiting.add(o, m) {
+			return nil
+		}
+		return &pinError{ReportUnknown, "entries of a gate that is not known; they are refused until it is"}
 	}
 	events, err := wire.ParseBatch(m.body)
 	if err != nil {
