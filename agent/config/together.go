@@ -68,8 +68,8 @@ func (r *reader) lanesTogether(lanes []Lane) {
 // realDevice follows the links of a device path, without opening anything, so
 // that two names of one device are seen as one.
 func realDevice(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return filepath.Clean(path)
 }
