@@ -27,10 +27,10 @@ func pngOf(t testing.TB, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// webpSample is a lossless WebP picture of 2×1 pixels, red and then white.
+// webpSample is a lossless WebP picture of 3×2 pixels: 0, 255, 64, 128, 97, 98.
 func webpSample(t testing.TB) []byte {
 	t.Helper()
-	b, err := base64.StdEncoding.DecodeString("UklGRh4AAABXRUJQVlA4TBEAAAAvAQAAAAfQ//73v/+BiOh/AAA=")
+	b, err := base64.StdEncoding.DecodeString("UklGRkYAAABXRUJQVlA4TDkAAAAvAkAAAC+gEAACNFYiZ5JZCgIQQDhSTzxzXUEAAghH6olnrs9/ALhNWyRJ8h8IBChjxRWDRPQ/7goA")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +73,16 @@ func TestDecode(t *testing.T) {
 				t.Errorf("%d×%d %s", g.Width, g.Height, diff)
 			}
 		})
+	}
+}
+
+func TestDecodeWebP(t *testing.T) {
+	var g frame.Gray
+	if err := Decode(webpSample(t), &g); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]byte{0, 255, 64, 128, 97, 98}, g.Pix); diff != "" || g.Width != 3 {
+		t.Error(diff)
 	}
 }
 
