@@ -234,6 +234,7 @@ func (b *bench) allowed(ctx context.Context, port int, card string) (string, err
 
 // refused shows the card of somebody who may not pass.
 func (b *bench) refused(ctx context.Context, port int) (string, error) {
+	b.line.fresh()
 	mark, began := b.c.mark(), time.Now()
 	if err := b.show(ctx, port, "refused"); err != nil {
 		return "", err
@@ -251,10 +252,14 @@ func (b *bench) refused(ctx context.Context, port int) (string, error) {
 		return "", err
 	}
 	e := entriesOf(got)[0].Data
-	if e.Verdict != "DENY_ALERT" || len(ps) != 0 {
+	times, gap := b.line.sampled()
+	switch {
+	case e.Verdict != "DENY_ALERT" || len(ps) != 0:
 		return "", fmt.Errorf("verdict %s, %d pulses", e.Verdict, len(ps))
+	case gap > pulseMS*time.Millisecond*3/4:
+		return "", fmt.Errorf("no pulse seen, but the register was not read for %v", gap)
 	}
-	return fmt.Sprintf("%s %v, register read all the while", e.Verdict, e.Reasons), nil
+	return fmt.Sprintf("%s %v; register read %d times, at most %d ms apart", e.Verdict, e.Reasons, times, gap.Milliseconds()), nil
 }
 
 func (b *bench) held(ctx context.Context, port int) (string, error) {

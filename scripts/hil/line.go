@@ -30,6 +30,8 @@ type lineWatch struct {
 	mu     sync.Mutex
 	pulses []pulse
 	reads  int
+	last   time.Time
+	gap    time.Duration // longest time between two samples since [lineWatch.fresh]
 	err    error
 }
 
@@ -53,6 +55,10 @@ func (w *lineWatch) run(ctx context.Context) {
 			return
 		}
 		w.reads++
+		if !w.last.IsZero() {
+			w.gap = max(w.gap, now.Sub(w.last))
+		}
+		w.last = now
 		if is := value>>relayLine&1 != 0; is && !active {
 			w.pulses = append(w.pulses, pulse{from: now})
 			active = true
@@ -62,6 +68,20 @@ func (w *lineWatch) run(ctx context.Context) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// fresh begins a new count of samples; sampled tells it. A pulse that is longer
+// than the gap cannot have been missed.
+func (w *lineWatch) fresh() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reads, w.gap = 0, 0
+}
+
+func (w *lineWatch) sampled() (times int, gap time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reads, max(w.gap, time.Since(w.last))
 }
 
 // since gives the pulses that began after t.

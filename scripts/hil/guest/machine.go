@@ -31,7 +31,7 @@ func mounts() error {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
-	return nil
+	return os.MkdirAll("/run/gateagent", 0o755) // RuntimeDirectory= of our unit
 }
 
 // loadModules inserts the files of dir in the order of their names, which the

@@ -16,7 +16,7 @@ import (
 
 // settle is the pause between the steps of [work], long enough to be seen
 // from outside as apart.
-const settle = 150 * time.Millisecond
+const settle = 700 * time.Millisecond
 
 // work pulses a line and holds it, through driver/gpiorelay alone.
 func work(ctx context.Context, r control.Relay) error {
