@@ -129,7 +129,7 @@ func readPolicy(cmd *cobra.Command, args []string, level int) (*policy.Policy, e
 			for _, problem := range problems {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", args[0], problem)
 			}
-			return nil, hint.New("gatectl policy check, without a file, shows the built-in policy", "the policy is not usable: %d problems", len(problems))
+			return nil, hint.New("gatectl policy check, without a file, shows the built-in policy", "the policy is not usable: %s", count(len(problems), "problem"))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", args[0], err)

@@ -47,3 +47,11 @@ func (p *progress) end() {
 		p.wide = 0
 	}
 }
+
+// count writes a number with its noun: "1 chunk", "3 chunks".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

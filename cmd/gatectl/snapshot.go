@@ -200,7 +200,7 @@ func (b *buildFlags) read(cmd *cobra.Command, builder *dataset.Builder, list str
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: and %d more\n", list, rest)
 	}
 	if n > 0 && !b.skipBad {
-		return hint.New("mend the list, or leave these lines out with --skip-bad", "%d lines cannot be used; nothing was written", n)
+		return hint.New("mend the list, or leave these lines out with --skip-bad", "%s cannot be used; nothing was written", count(n, "line"))
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (b *buildFlags) report(out io.Writer, m wire.Manifest, c dataset.Counts, as
 	line(c.Collisions, "collisions of pseudonyms: UNKNOWN")
 	line(c.Future, "dates after "+asOf.String()+", ignored")
 	line(c.Bad, "lines left out")
-	fmt.Fprintf(out, "%d chunks, %d KiB, written to %s\n", len(m.Chunks), (size+1023)/1024, b.out)
+	fmt.Fprintf(out, "%s, %d KiB, written to %s\n", count(len(m.Chunks), "chunk"), (size+1023)/1024, b.out)
 	if c.People > memoryAbove && m.KeyHold == wire.KeyHoldFile {
 		fmt.Fprintf(out, "note: boxes hold the secret of this set in a file, so a stolen box tells who of %d people is in it\n", c.People)
 	}
@@ -308,7 +308,7 @@ func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Fol
 		if err != nil {
 			return hint.Wrap(err, "look at the broker's access list and its log")
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "set %s, version %d: %d chunks and the manifest published on %s\n", m.Aud, m.Ver, len(m.Chunks), topic)
+		fmt.Fprintf(cmd.OutOrStdout(), "set %s, version %d: %s and the manifest published on %s\n", m.Aud, m.Ver, count(len(m.Chunks), "chunk"), topic)
 		return nil
 	})
 }

@@ -85,7 +85,7 @@ func verify(cmd *cobra.Command, files []string, topics wire.Topics, pins *centra
 	}
 	switch {
 	case problems > 0:
-		return fmt.Errorf("%d problems", problems)
+		return errors.New(count(problems, "problem"))
 	case len(epochs) == 0:
 		return errors.New("no events there")
 	case unchecked > 0:
