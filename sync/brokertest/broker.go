@@ -10,7 +10,6 @@ package brokertest
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -93,7 +92,7 @@ func (b *Broker) Restart() {
 	}
 	b.addr = l.Addr().String()
 	// mochi logs whole packets at WARN: nothing of it is wanted.
-	s := mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))})
+	s := mochi.New(&mochi.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	b.conns = &connListener{Listener: l, open: make(map[net.Conn]struct{})}
 	b.hook.server.Store(s)
 	if err := s.AddHook(b.hook, nil); err != nil {

@@ -119,9 +119,9 @@ func (o *Outbox) settle(p record.Position) {
 		return
 	}
 	head := acked.Head
-	switch {
-	case p.Seq == acked.Seq:
-	case p.Seq == pos.Seq:
+	switch p.Seq {
+	case acked.Seq:
+	case pos.Seq:
 		head = pos.Head
 	default:
 		var err error

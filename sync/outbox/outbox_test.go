@@ -192,8 +192,8 @@ func bubble(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 func TestBacklogThenLive(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		w := newWorld(t, 1000)
-		w.run(ctx)
 		w.o.Up()
+		w.run(ctx)
 		synctest.Wait()
 		w.complete()
 		for _, n := range w.sizes {
@@ -218,8 +218,8 @@ func TestWindow(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		w := newWorld(t, 5000)
 		w.silent = true
-		w.run(ctx)
 		w.o.Up()
+		w.run(ctx)
 		synctest.Wait()
 		total := 0
 		for _, n := range w.sizes {
@@ -372,8 +372,8 @@ func TestAcksThatDoNotFit(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		w := newWorld(t, 100)
 		w.silent = true
-		w.run(ctx)
 		w.o.Up()
+		w.run(ctx)
 		synctest.Wait()
 		own := w.j.Position()
 		w.o.TakeAck(plainAck(w.j.at(50)))
@@ -414,8 +414,8 @@ func TestAcksThatDoNotFit(t *testing.T) {
 func TestCentralWentBack(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		w := newWorld(t, 400)
-		w.run(ctx)
 		w.o.Up()
+		w.run(ctx)
 		synctest.Wait()
 		w.complete()
 		old := plainAck(w.j.at(400))
@@ -461,8 +461,8 @@ func TestCentralWentBack(t *testing.T) {
 func TestNewEpoch(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		w := newWorld(t, 10)
-		w.run(ctx)
 		w.o.Up()
+		w.run(ctx)
 		synctest.Wait()
 		w.complete()
 		w.j.reset()
