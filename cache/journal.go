@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 type JournalOptions struct {
 	Dir    string // made when missing
 	Origin record.Origin
-	// MaxBytes bounds the file; 0 means 256 MiB, less than 4 MiB is refused.
+	// MaxBytes bounds the file, which is mapped whole; 0 means 256 MiB. It is
+	// between 4 MiB and 1 GiB, on a 32-bit machine 512 MiB.
 	MaxBytes int64
 	// KeepAcked is how long records stay after central acknowledged them; 0
 	// means 24 hours.
@@ -40,6 +42,7 @@ type JournalOptions struct {
 const (
 	defaultMaxBytes  = 256 << 20
 	minMaxBytes      = 4 << 20
+	maxMaxBytes      = (256 << 20) << (strconv.IntSize / 32)
 	defaultKeepAcked = 24 * time.Hour
 	maxWaiting       = 1024 // records that wait for the disk
 	maxBatch         = 256  // records of one transaction
@@ -68,6 +71,7 @@ type Journal struct {
 	state   state
 	health  health
 	suspect bool // a reader met damage
+	commits uint64
 
 	// swap guards db: readers hold it for one short view, the writer while it
 	// puts another file in its place.
@@ -123,6 +127,9 @@ type JournalStatus struct {
 	Used    int64 // bytes
 	Free    int64 // bytes inside the file, to be used again
 	Max     int64 // bytes
+	// Commits of this run; many records a commit mean that the disk is slow
+	// for what the lanes ask.
+	Commits uint64
 	// EpochCause says why a new epoch was begun in this run; empty when none
 	// was.
 	EpochCause string
@@ -147,8 +154,8 @@ func OpenJournal(o JournalOptions, log *slog.Logger) (*Journal, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = defaultMaxBytes
 	}
-	if o.MaxBytes < minMaxBytes || o.MaxBytes > 1<<30 {
-		return nil, fmt.Errorf("open journal: a size of %d MiB is not between %d and 1024", o.MaxBytes>>20, minMaxBytes>>20)
+	if o.MaxBytes < minMaxBytes || o.MaxBytes > maxMaxBytes {
+		return nil, fmt.Errorf("open journal: a size of %d MiB is not between %d and %d", o.MaxBytes>>20, minMaxBytes>>20, maxMaxBytes>>20)
 	}
 	if o.KeepAcked == 0 {
 		o.KeepAcked = defaultKeepAcked
@@ -258,11 +265,11 @@ func (j *Journal) Changed() <-chan struct{} { return j.changed }
 // Status gives the state of the journal.
 func (j *Journal) Status() JournalStatus {
 	j.mu.Lock()
-	s, h := j.state, j.health
+	s, h, commits := j.state, j.health, j.commits
 	j.mu.Unlock()
 	st := JournalStatus{
 		Position: s.position(), Acked: s.acked, First: s.first, Unacked: s.seq - s.acked.Seq, AckedAt: s.ackedAt,
-		Used: s.used, Free: s.free, Max: j.opts.MaxBytes,
+		Used: s.used, Free: s.free, Max: j.opts.MaxBytes, Commits: commits,
 		EpochCause: h.cause, Fault: h.fault, Since: h.since,
 	}
 	st.Quarantined, _ = listQuarantine(j.quarantineDir()) // a status has no better word than the empty list

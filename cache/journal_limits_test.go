@@ -182,12 +182,12 @@ func TestCompaction(t *testing.T) {
 	o := cachetest.Options(memDir(t))
 	o.Now, o.KeepAcked = c.now, time.Minute
 	j := openJournal(t, o)
-	pos := cachetest.Fill(t, j, 120_000)
+	pos := cachetest.Fill(t, j, 85_000)
 	before := j.Status()
-	if before.Used < 20<<20 {
+	if before.Used < 17<<20 {
 		t.Fatalf("only %d bytes to begin with", before.Used)
 	}
-	t.Logf("%.1f bytes a record", float64(before.Used)/120_000)
+	t.Logf("%.1f bytes a record", float64(before.Used)/85_000)
 	if err := j.Ack(pos); err != nil {
 		t.Fatal(err)
 	}

@@ -111,12 +111,12 @@ func TestSetsMerge(t *testing.T) {
 		"nobody knows":            {},
 		"only the first":          {&vaccinated, nil, &vaccinated},
 		"only the second":         {nil, &vaccinated, &vaccinated},
-		"the first goes first":    {&vaccinated, ptr(word(gate.FactRecovered, 1)), &vaccinated},
+		"the first goes first":    {&vaccinated, new(word(gate.FactRecovered, 1)), &vaccinated},
 		"the second blocks":       {&vaccinated, &positive, &positive},
 		"quarantine blocks":       {&vaccinated, &quarantine, &quarantine},
 		"the first block counts":  {&quarantine, &positive, &quarantine},
 		"the first blocks":        {&positive, &vaccinated, &positive},
-		"nothing is known to one": {ptr(word(gate.FactNothing, 0)), &vaccinated, ptr(word(gate.FactNothing, 0))},
+		"nothing is known to one": {new(word(gate.FactNothing, 0)), &vaccinated, new(word(gate.FactNothing, 0))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := []cache.SetKey{
@@ -145,8 +145,6 @@ func TestSetsMerge(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestOneMissingSetIsMissing(t *testing.T) {
 	s := openSets(t, memDir(t),
@@ -435,7 +433,7 @@ func TestSetsKillAndReopen(t *testing.T) {
 	people := cachetest.VersionPeople(0, cachetest.StagePeople)
 	s := cachetest.Survivor{Dir: memDir(t), Done: map[uint64]uint64{}}
 	for i := range 12 {
-		if err := s.Kill("stage", time.Duration(20+37*i%150)*time.Millisecond); err != nil {
+		if err := s.Kill("stage", time.Duration(20+137*i%700)*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		sets := openSets(t, s.Dir)

@@ -72,7 +72,7 @@ func Check(ctx context.Context, path string) error {
 		return fmt.Errorf("not finished in time: %w", ctx.Err())
 	case errors.As(err, &exit):
 		text := strings.TrimSpace(string(out))
-		return fmt.Errorf("%v: %s", exit, text[:min(len(text), 300)])
+		return fmt.Errorf("%w: %s", exit, text[:min(len(text), 300)])
 	}
 	return fmt.Errorf("%w: %w", cache.ErrNotChecked, err)
 }
