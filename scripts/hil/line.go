@@ -38,7 +38,7 @@ type lineWatch struct {
 // run samples until ctx ends. Between samples it lets the emulator work.
 func (w *lineWatch) run(ctx context.Context) {
 	active := false
-	tick := time.NewTicker(4 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
