@@ -38,7 +38,7 @@ func TestRecorderKeepsTheContract(t *testing.T) {
 func TestFakeLineKeepsTheContract(t *testing.T) {
 	drivertest.TestRelay(t, func(t *testing.T, length time.Duration) drivertest.RelayRig {
 		var l drivertest.FakeLine
-		r, err := pulse.New(&l, length, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		r, err := pulse.New(&l, length, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func (s *Source) request() (output, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close() // read-only: nothing can be lost
+	defer func() { _ = c.close() }() // nothing was written that could be lost
 	offset, err := findLine(c, info, s.o.Line)
 	if err != nil {
 		return nil, err

@@ -164,24 +164,42 @@ func TestOpenErrors(t *testing.T) {
 		want       string
 		is         error
 	}{
-		{"no such path", b, dev, "/nowhere/gpiochip9", "1",
-			`open relay on GPIO chip /nowhere/gpiochip9, line 1: no such GPIO chip`, ErrNoChip},
-		{"no such label", b, dev, "pinctrl-bcm", "1",
-			`open relay on GPIO chip pinctrl-bcm, line 1: no such GPIO chip; there are: gpiochip0 (pinctrl-fictional), gpiochip1 (expander)`, ErrNoChip},
-		{"no chips at all", b, t.TempDir(), "gpiochip0", "1",
-			`open relay on GPIO chip gpiochip0, line 1: no such GPIO chip; this machine has none`, ErrNoChip},
-		{"two of a label", same, sameDev, "expander", "1",
-			`open relay on GPIO chip expander, line 1: the label stands for gpiochip0 and gpiochip1; name the chip by its path`, nil},
-		{"number too large", b, dev, "gpiochip0", "32",
-			`open relay on GPIO chip gpiochip0, line 32: no such line: the chip has lines 0 to 31`, ErrNoLine},
-		{"no such line name", b, dev, "gpiochip0", "LOCK",
-			`open relay on GPIO chip gpiochip0, line LOCK: no such line: no line of the chip is named "LOCK"`, ErrNoLine},
-		{"name stands twice", b, dev, "gpiochip0", "TWICE",
-			`open relay on GPIO chip gpiochip0, line TWICE: lines 6 and 7 are both named "TWICE"; give the number`, nil},
-		{"held by another", b, dev, "gpiochip0", "9",
-			`open relay on GPIO chip gpiochip0, line 9: line in use by "spi0 CS0"`, ErrBusy},
-		{"no permission", shut, shutDev, "gpiochip0", "1",
-			`open relay on GPIO chip gpiochip0, line 1: permission denied (is the user in the group that owns the chip, usually gpio?)`, ErrPermission},
+		{
+			"no such path", b, dev, "/nowhere/gpiochip9", "1",
+			`open relay on GPIO chip /nowhere/gpiochip9, line 1: no such GPIO chip`, ErrNoChip,
+		},
+		{
+			"no such label", b, dev, "pinctrl-bcm", "1",
+			`open relay on GPIO chip pinctrl-bcm, line 1: no such GPIO chip; there are: gpiochip0 (pinctrl-fictional), gpiochip1 (expander)`, ErrNoChip,
+		},
+		{
+			"no chips at all", b, t.TempDir(), "gpiochip0", "1",
+			`open relay on GPIO chip gpiochip0, line 1: no such GPIO chip; this machine has none`, ErrNoChip,
+		},
+		{
+			"two of a label", same, sameDev, "expander", "1",
+			`open relay on GPIO chip expander, line 1: the label stands for gpiochip0 and gpiochip1; name the chip by its path`, nil,
+		},
+		{
+			"number too large", b, dev, "gpiochip0", "32",
+			`open relay on GPIO chip gpiochip0, line 32: no such line: the chip has lines 0 to 31`, ErrNoLine,
+		},
+		{
+			"no such line name", b, dev, "gpiochip0", "LOCK",
+			`open relay on GPIO chip gpiochip0, line LOCK: no such line: no line of the chip is named "LOCK"`, ErrNoLine,
+		},
+		{
+			"name stands twice", b, dev, "gpiochip0", "TWICE",
+			`open relay on GPIO chip gpiochip0, line TWICE: lines 6 and 7 are both named "TWICE"; give the number`, nil,
+		},
+		{
+			"held by another", b, dev, "gpiochip0", "9",
+			`open relay on GPIO chip gpiochip0, line 9: line in use by "spi0 CS0"`, ErrBusy,
+		},
+		{
+			"no permission", shut, shutDev, "gpiochip0", "1",
+			`open relay on GPIO chip gpiochip0, line 1: permission denied (is the user in the group that owns the chip, usually gpio?)`, ErrPermission,
+		},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package pulse
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -36,7 +35,7 @@ func (l *line) Set(active bool) error {
 	return nil
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func newRelay(t *testing.T, out Output, length time.Duration) *Relay {
 	t.Helper()
@@ -60,12 +59,19 @@ func TestPulseTimes(t *testing.T) {
 	}{
 		{"one pulse", []step{{0, "pulse", true}, {799 * time.Millisecond, "", true}, {801 * time.Millisecond, "", false}}},
 		{"a second extends", []step{
-			{0, "pulse", true}, {500 * time.Millisecond, "pulse", true},
-			{1299 * time.Millisecond, "", true}, {1301 * time.Millisecond, "", false}}},
+			{0, "pulse", true},
+			{500 * time.Millisecond, "pulse", true},
+			{1299 * time.Millisecond, "", true},
+			{1301 * time.Millisecond, "", false},
+		}},
 		{"release ends", []step{{0, "pulse", true}, {300 * time.Millisecond, "release", false}, {time.Second, "", false}}},
 		{"a pulse after a release has its full length", []step{
-			{0, "pulse", true}, {300 * time.Millisecond, "release", false}, {400 * time.Millisecond, "pulse", true},
-			{1199 * time.Millisecond, "", true}, {1201 * time.Millisecond, "", false}}},
+			{0, "pulse", true},
+			{300 * time.Millisecond, "release", false},
+			{400 * time.Millisecond, "pulse", true},
+			{1199 * time.Millisecond, "", true},
+			{1201 * time.Millisecond, "", false},
+		}},
 		{"hold stays", []step{{0, "hold", true}, {24 * time.Hour, "", true}, {25 * time.Hour, "release", false}}},
 		{"a pulse does not shorten a hold", []step{{0, "hold", true}, {time.Second, "pulse", true}, {time.Minute, "", true}}},
 		{"hold during a pulse", []step{{0, "pulse", true}, {100 * time.Millisecond, "hold", true}, {time.Minute, "", true}}},

@@ -68,7 +68,7 @@ func open(path string, baud int) (*Port, error) {
 	}
 	p := &Port{node: path, lock: lock}
 	if err := p.take(baud); err != nil {
-		p.release()
+		_ = p.release() // the first error says more
 		return nil, err
 	}
 	return p, nil
@@ -212,8 +212,7 @@ func openError(err error) error {
 // libraryError does the same for what the library says. PortClosed is its word
 // for an unplugged device, since we never close while a read is under way.
 func libraryError(err error) error {
-	var pe *serial.PortError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*serial.PortError](err); ok {
 		switch pe.Code() {
 		case serial.PortClosed, serial.PortNotFound:
 			return ErrGone

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // card is fictional.
 const card = "001090000123|123456789|NGUYỄN VĂN MẪU|15071990|Nam|1 Phố Thử, Hà Nội|02062021"
@@ -293,21 +292,31 @@ func TestTimes(t *testing.T) {
 		want    []seen
 		partial uint64
 	}{
-		{name: "silence ends", framing: FramingSilence,
+		{
+			name: "silence ends", framing: FramingSilence,
 			chunks: []chunk{{at: ms(100), data: "ab"}, {at: ms(179), data: "cd"}, {at: ms(500), data: "x"}},
-			want:   []seen{{"abcd", ms(179), ms(259)}, {"x", ms(500), ms(580)}}},
-		{name: "auto does not wait for silence", framing: FramingAuto,
+			want:   []seen{{"abcd", ms(179), ms(259)}, {"x", ms(500), ms(580)}},
+		},
+		{
+			name: "auto does not wait for silence", framing: FramingAuto,
 			chunks: []chunk{{at: ms(100), data: "ab\r"}, {at: ms(300), data: "cd"}},
-			want:   []seen{{"ab", ms(100), ms(100)}, {"cd", ms(300), ms(380)}}},
-		{name: "cr waits through a pause of half a second", framing: FramingCR,
+			want:   []seen{{"ab", ms(100), ms(100)}, {"cd", ms(300), ms(380)}},
+		},
+		{
+			name: "cr waits through a pause of half a second", framing: FramingCR,
 			chunks: []chunk{{at: ms(100), data: "ab"}, {at: ms(700), data: "cd\r"}},
-			want:   []seen{{"abcd", ms(700), ms(700)}}},
-		{name: "cr gives a beginning up after a second", framing: FramingCR,
+			want:   []seen{{"abcd", ms(700), ms(700)}},
+		},
+		{
+			name: "cr gives a beginning up after a second", framing: FramingCR,
 			chunks: []chunk{{at: ms(100), data: "ab"}, {at: ms(1200), data: "cd\r"}},
-			want:   []seen{{"cd", ms(1200), ms(1200)}}, partial: 1},
-		{name: "data and error in one read", framing: FramingCR,
+			want:   []seen{{"cd", ms(1200), ms(1200)}}, partial: 1,
+		},
+		{
+			name: "data and error in one read", framing: FramingCR,
 			chunks: []chunk{{at: ms(100), data: "ab\rc", err: serialport.ErrGone}},
-			want:   []seen{{"ab", ms(100), ms(100)}}, partial: 1},
+			want:   []seen{{"ab", ms(100), ms(100)}}, partial: 1,
+		},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -75,8 +75,10 @@ func TestCollisions(t *testing.T) {
 	// The same pseudonym for two numbers, and two pseudonyms that share block
 	// and remainder: they differ in the bits below the 40 that are kept.
 	b.rows = []row{
-		{person: 1 << 60, rest: 1<<16 | 7}, {person: 1 << 60, rest: 2<<16 | 7},
-		{person: 1 << 50, rest: 3 << 16}, {person: 1<<50 + 1, rest: 4 << 16},
+		{person: 1 << 60, rest: 1<<16 | 7},
+		{person: 1 << 60, rest: 2<<16 | 7},
+		{person: 1 << 50, rest: 3 << 16},
+		{person: 1<<50 + 1, rest: 4 << 16},
 		{person: 1 << 61, rest: 5 << 16},
 	}
 	rows, counts, err := b.Rows()

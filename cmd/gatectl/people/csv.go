@@ -61,8 +61,7 @@ func (s *csvSource) Next(p *Person) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
-	var pe *csv.ParseError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
 		s.line = pe.Line
 		return badLine(pe.Line, "%v", plainCSV(err))
 	}

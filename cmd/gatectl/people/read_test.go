@@ -84,21 +84,23 @@ func TestBadLines(t *testing.T) {
 		good int
 		bad  []string
 	}{
-		{"csv", CSV, header +
-			"001090000123,,,,,,,,\n" +
-			"1090000123,,,,,,,,\n" + // leading zeros lost
-			"NGUYEN VAN MAU,,,,,,,,\n" +
-			"001090000124,2/2,,,,,,,\n" +
-			"001090000124,,31/12/2021,,,,,,\n" +
-			"001090000124,,,,pcr:maybe@2021-12-16T08:30:00+07:00,,,,\n" +
-			"001090000124,,,,,isolated,,,\n" +
-			"001090000124,1/2@1821-06-01,,,,,,,\n" +
-			"001090000124,0/2@2021-06-01,,,,,,,\n" +
-			"001090000124,,\n" +
-			"001090000124,\"a\"b,,,,,,,\n" +
-			"\n" +
-			"001090000125,,,,,,,,\n",
-			2, []string{
+		{
+			"csv", CSV, header +
+				"001090000123,,,,,,,,\n" +
+				"1090000123,,,,,,,,\n" + // leading zeros lost
+				"NGUYEN VAN MAU,,,,,,,,\n" +
+				"001090000124,2/2,,,,,,,\n" +
+				"001090000124,,31/12/2021,,,,,,\n" +
+				"001090000124,,,,pcr:maybe@2021-12-16T08:30:00+07:00,,,,\n" +
+				"001090000124,,,,,isolated,,,\n" +
+				"001090000124,1/2@1821-06-01,,,,,,,\n" +
+				"001090000124,0/2@2021-06-01,,,,,,,\n" +
+				"001090000124,,\n" +
+				"001090000124,\"a\"b,,,,,,,\n" +
+				"\n" +
+				"001090000125,,,,,,,,\n",
+			2,
+			[]string{
 				"line 3: id: not 12 digits but 10 characters; a spreadsheet may have dropped leading zeros",
 				"line 4: id: not 12 digits but 14 characters",
 				"line 5: dose 1: not like 2/2@2021-08-10",
@@ -109,8 +111,10 @@ func TestBadLines(t *testing.T) {
 				"line 10: dose 1: 0/2 is not a number of 1 to 20 in a series of 1 to 10",
 				"line 11: another number of cells than the header line",
 				"line 12: a quotation mark in the wrong place",
-			}},
-		{"jsonl", JSONL, `{"id":"001090000123"}
+			},
+		},
+		{
+			"jsonl", JSONL, `{"id":"001090000123"}
 {"id":1090000123}
 {"doses":[]}
 {"id":"001090000123","dose":[]}
@@ -121,7 +125,8 @@ func TestBadLines(t *testing.T) {
 {"id":"001090000123"} {"id":"001090000124"}
 []
 {"id":"001090000124"}`,
-			2, []string{
+			2,
+			[]string{
 				"line 2: id: a number is not what belongs here",
 				"line 3: id: missing",
 				`line 4: unknown member "dose"`,
@@ -130,9 +135,13 @@ func TestBadLines(t *testing.T) {
 				"line 8: not JSON: the line ends too early",
 				"line 9: more than one object on the line",
 				"line 10: not a JSON object",
-			}},
-		{"a line without end", JSONL, `{"id":"001090000123"}` + "\n{" + strings.Repeat(" ", 2*maxLine) + "}\n" + `{"id":"001090000124"}`,
-			2, []string{"line 2: longer than 65536 bytes"}},
+			},
+		},
+		{
+			"a line without end", JSONL, `{"id":"001090000123"}` + "\n{" + strings.Repeat(" ", 2*maxLine) + "}\n" + `{"id":"001090000124"}`,
+			2,
+			[]string{"line 2: longer than 65536 bytes"},
+		},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
