@@ -52,22 +52,22 @@ func guess(segment []byte) transform.Transformer {
 	return charset.NewDecoder()
 }
 
-// symbologies with an ECI in force (ISO/IEC 15424 ]Q2, ]Q4, ]Q6).
+// namesCharset picks the symbologies with an ECI in force (ISO/IEC 15424 ]Q2, ]Q4, ]Q6).
 func namesCharset(symbology int) bool { return symbology > 0 && symbology%2 == 0 }
 
 // textOf applies the rule to a decoded code. Where an ECI was in force, the
 // library has followed it; that is put right for codes of one byte segment
 // only, since the library does not say where in the text a segment stands.
 func textOf(r *common.DecoderResult) []byte {
-	text := r.GetText()
 	if segments := r.GetByteSegments(); namesCharset(r.GetSymbologyModifier()) && len(segments) == 1 {
 		raw := segments[0]
-		if utf8.Valid(raw) && !ascii(raw) && utf8.RuneCountInString(text) >= utf8.RuneCount(raw) && len(text) != 0 && onlyBytes(r.GetRawBytes()) {
+		if utf8.Valid(raw) && !ascii(raw) && alone(r.GetRawBytes(), len(raw)) {
 			return append([]byte(nil), raw...)
 		}
 	}
+	text := r.GetText()
 	if !utf8.ValidString(text) {
-		return []byte(string([]rune(text))) // replaces what is not UTF-8
+		text = string([]rune(text)) // replaces what is not UTF-8
 	}
 	return []byte(text)
 }
@@ -81,9 +81,22 @@ func ascii(b []byte) bool {
 	return true
 }
 
-// onlyBytes says whether the data codewords begin with one ECI of a single
-// byte and a byte segment behind it: 4 bits 0111, 8 bits of ECI below 128,
-// 4 bits 0100 (ISO/IEC 18004 §7.4.2).
-func onlyBytes(codewords []byte) bool {
-	return len(codewords) > 2 && codewords[0]>>4 == 0x7 && codewords[0]&0x8 == 0 && codewords[1]&0xF == 0x4
+// alone says whether the data codewords are one ECI of a single byte, a segment
+// of n bytes and nothing else (ISO/IEC 18004 §7.4): 4 bits 0111, 8 bits of ECI
+// below 128, 4 bits 0100, the count in 8 or 16 bits, the bytes, and 0000 if
+// there is room.
+func alone(codewords []byte, n int) bool {
+	if len(codewords) < 4 || codewords[0]>>4 != 0x7 || codewords[0]&0x8 != 0 || codewords[1]&0xF != 0x4 {
+		return false
+	}
+	end := 0
+	switch {
+	case int(codewords[2]) == n:
+		end = 3 + n
+	case int(codewords[2])<<8|int(codewords[3]) == n:
+		end = 4 + n
+	default:
+		return false
+	}
+	return end == len(codewords) || end < len(codewords) && codewords[end]>>4 == 0
 }

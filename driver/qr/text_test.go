@@ -50,6 +50,7 @@ func TestTextRule(t *testing.T) {
 		"utf-8 in several segments":         {w().bytes("Đỗ").digits3(7).bytes("Huỳnh"), "Đỗ007Huỳnh"},
 		"utf-8 under the right claim":       {w().eci(26).bytes("Trần"), "Trần"},
 		"utf-8 under a wrong claim":         {w().eci(3).bytes("Trần"), "Trần"},
+		"a wrong claim and more behind it":  {w().eci(3).bytes("Trần").digits3(7), "Tráº§n007"},
 		"latin-1 under its claim":           {w().eci(3).bytes("caf\xe9"), "café"},
 		"latin-1 without a claim":           {w().bytes("caf\xe9 cr\xe8me"), "café crème"},
 		"shift-jis under its claim":         {w().eci(20).bytes("\x93\xfa\x96{"), "日本"},

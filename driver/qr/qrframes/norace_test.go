@@ -1,0 +1,5 @@
+//go:build !race
+
+package qrframes_test
+
+const raceDetector = false
