@@ -36,10 +36,10 @@ race: ## all tests with the race detector (needs a C compiler)
 	 fi
 
 fmt: ## format the code
-	$(TOOL) gofumpt -w $$(git ls-files '*.go' | grep -v _templ.go)
+	$(TOOL) gofumpt -modpath gateagent -w $$(git ls-files '*.go' | grep -v _templ.go)
 
 lint: ## format check, vet, staticcheck, golangci-lint
-	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v _templ.go)); \
+	@out=$$($(TOOL) gofumpt -modpath gateagent -l $$(git ls-files '*.go' | grep -v _templ.go)); \
 	 if [ -n "$$out" ]; then echo "not formatted (make fmt):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/health"
+	"gateagent/agent/policy"
+	"gateagent/agent/record"
+	"gateagent/agent/supervise"
+	"gateagent/sync/documents"
+	"gateagent/sync/identity"
+	"gateagent/sync/mqttlink"
+	"gateagent/sync/outbox"
+	"gateagent/sync/presence"
+	"gateagent/sync/signed"
+	"gateagent/sync/snapshot"
+	"gateagent/sync/wire"
+)
+
+// network is everything that talks to central. It is never on the path of a
+// decision.
+type network struct {
+	box       *box
+	id        *identity.Identity
+	link      *mqttlink.Link
+	documents *documents.Keeper
+	presence  *presence.Presence
+	outbox    *outbox.Outbox // nil without a journal
+	fetchers  []*snapshot.Fetcher
+}
+
+// buildNetwork connects the box to central's broker. What keeps it from that is
+// a fault; the gate works on without.
+func (b *box) buildNetwork() {
+	n := &network{box: b}
+	log := b.part("sync")
+	id, err := identity.Load(b.path("identity"))
+	if err != nil {
+		log.Error("no identity: nothing can be sent to central", "error", err)
+		b.say("identity", health.Failed, health.IdentityFailed, err.Error())
+		return
+	}
+	b.health.OK("identity")
+	n.id = id
+	if err := n.build(log); err != nil {
+		log.Error("the way to central cannot be set up", "error", err)
+		b.say("broker", health.Failed, health.BrokerUnreachable, err.Error())
+		return
+	}
+	b.net = n
+}
+
+func (n *network) build(log *slog.Logger) error {
+	b := n.box
+	topics, err := wire.NewTopics(b.cfg.MQTT.Prefix)
+	if err != nil {
+		return err
+	}
+	var roots []signed.Root
+	for _, s := range b.cfg.Trust.RootKeys {
+		root, err := signed.ParseRoot(s)
+		if err != nil {
+			return fmt.Errorf("trust.root_keys: %w", err)
+		}
+		roots = append(roots, root)
+	}
+	verifier := signed.NewVerifier(roots, b.cfg.Site.ID, b.cfg.Site.Gate)
+	will, err := presence.Will(b.origin(), topics, b.boot, n.id.Sign)
+	if err != nil {
+		return err
+	}
+	o := mqttlink.Options{
+		Broker: b.cfg.MQTT.Broker, ClientID: clientID(b.origin(), n.id), Username: b.cfg.MQTT.Username,
+		KeepAlive: b.cfg.MQTT.KeepAlive, Will: will,
+	}
+	if file := b.cfg.MQTT.PasswordFile; file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("mqtt.password_file: %w", err)
+		}
+		o.Password = strings.TrimRight(string(text), "\r\n")
+	}
+	if n.link, err = mqttlink.New(o, log.With("part", "link")); err != nil {
+		return err
+	}
+	n.documents, err = documents.New(documents.Options{
+		Dir: b.path("documents"), Roots: roots, Site: b.cfg.Site.ID, Gate: b.cfg.Site.Gate,
+		Verifier: verifier, Moment: b.moment,
+		Policy:     n.takePolicy,
+		OnTrust:    n.trustTaken,
+		OnVerified: b.clock.Raise,
+	}, log.With("part", "documents"))
+	if err != nil {
+		return err
+	}
+	var store snapshot.Store = noStore{}
+	if b.sets != nil {
+		store = b.sets
+	}
+	for _, s := range b.cfg.Sets {
+		n.fetchers = append(n.fetchers, snapshot.New(snapshot.Options{
+			Set: s.Name, Topics: topics, Verifier: verifier, Moment: b.moment, Store: store,
+			OnSwitch: n.switched, OnVerified: b.clock.Raise,
+		}, n.link, log.With("part", "snapshot", "set", s.Name)))
+	}
+	var position presence.Journal = noPosition{}
+	replied := func(_, _ record.Position, _ time.Time) {}
+	if b.records != nil {
+		n.outbox = outbox.New(outbox.Options{
+			Origin: b.origin(), Topics: topics, Sign: n.id.Sign, Verifier: verifier, Moment: b.moment,
+		}, b.records, n.link, log.With("part", "outbox"))
+		position, replied = b.records, n.outbox.Replied
+	}
+	n.presence = presence.New(presence.Options{
+		Origin: b.origin(), Topics: topics, Boot: b.boot, Public: n.id.Public(), Sign: n.id.Sign,
+		Verifier: verifier, Moment: b.moment,
+		State: n.state, Central: b.clock.Central, Replied: replied,
+	}, position, n.link, log.With("part", "presence"))
+	n.documents.Attach(n.link, topics)
+	n.documents.Restore()
+	return nil
+}
+
+// clientID is unique to this box, so that a twin with its name is seen by its
+// state and not thrown off by the broker for ever.
+func clientID(o record.Origin, id *identity.Identity) string {
+	return o.Site + "-" + o.Gate + "-" + id.Public().Ed25519.String()[:8]
+}
+
+// noStore refuses data where there is no place for it.
+type noStore struct{}
+
+var errNoStore = errors.New("no data sets on this box")
+
+func (noStore) Generation(string) (gate.Generation, bool) { return gate.Generation{}, false }
+func (noStore) Stage(gate.Generation) (gate.GenerationWriter, error) {
+	return nil, errNoStore
+}
+func (noStore) Vouch(gate.Generation) error { return errNoStore }
+
+// noPosition stands where there is no journal.
+type noPosition struct{}
+
+func (noPosition) Position() record.Position { return record.Position{} }
+func (noPosition) Acked() record.Position    { return record.Position{} }
+
+func (n *network) tasks() []supervise.Task {
+	tasks := []supervise.Task{{Name: "presence", Run: n.presence.Run}}
+	if n.outbox != nil {
+		tasks = append(tasks, supervise.Task{Name: "outbox", Run: n.outbox.Run})
+	}
+	for _, f := range n.fetchers {
+		tasks = append(tasks, supervise.Task{Name: "data:" + f.Status().Set, Run: f.Run})
+	}
+	// The link comes last: all filters are there when it connects, and its
+	// goodbye is said before anything else is taken down.
+	return append(tasks,
+		supervise.Task{Name: "news", Run: n.tellNews},
+		supervise.Task{Name: "link", Run: n.link.Run},
+	)
+}
+
+// tellNews asks for a new state whenever the health of the box has changed.
+func (n *network) tellNews(ctx context.Context) error {
+	for {
+		changed := n.box.health.Changed()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			n.presence.Changed()
+		}
+	}
+}
+
+// takePolicy reads a policy whose signature holds.
+func (n *network) takePolicy(d signed.Document) (apply func(), err error) {
+	p, err := policy.Parse(d.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		b := n.box
+		was := b.rules.Load()
+		b.useRules(&rules{Policy: p, issued: d.Iat})
+		b.log.Info("policy in force", "id", p.Ref().ID, "version", p.Ref().Version, "level", p.Level())
+		b.event(gate.EventPolicy, map[string]any{
+			"id": p.Ref().ID, "ver": p.Ref().Version, "was": was.Ref().Version, "state": "in_force", "kid": d.Kid,
+		})
+		n.changed()
+	}, nil
+}
+
+func (n *network) trustTaken(t signed.Trust) {
+	n.box.event(gate.EventTrust, map[string]any{"ver": t.Ver, "state": "in_force"})
+	for _, f := range n.fetchers {
+		f.Retry()
+	}
+	if n.outbox != nil {
+		n.outbox.Retry()
+	}
+	if n.presence != nil { // not yet, when the list was restored at the start
+		n.presence.Retry()
+	}
+	n.changed()
+}
+
+// switched is told that a version of a data set came into force.
+func (n *network) switched(g gate.Generation) {
+	n.box.log.Info("data in force", "set", g.Set, "version", g.Version, "people", g.People)
+	n.box.event(gate.EventData, map[string]any{
+		"set": g.Set, "ver": g.Version, "people": g.People, "state": "in_force",
+	})
+	n.changed()
+}
+
+func (n *network) changed() {
+	if n.presence != nil {
+		n.presence.Changed()
+	}
+}
+
+// refused gives why the newest manifest of a set was refused, or "".
+func (n *network) refused(set string) string {
+	for _, f := range n.fetchers {
+		if s := f.Status(); s.Set == set && s.Fault.Code == health.DataRefused {
+			return s.Fault.Detail
+		}
+	}
+	return ""
+}
+
+// look brings the figures of the network parts to the registry.
+func (n *network) look() {
+	b := n.box
+	docs := n.documents.Status()
+	document := func(name string, s documents.State, missing health.Level) {
+		switch {
+		case s.Fault.Code == "":
+			b.health.OK(name)
+		case s.Version == 0:
+			b.say(name, missing, s.Fault.Code, s.Fault.Detail)
+		default:
+			b.say(name, health.Degraded, s.Fault.Code, s.Fault.Detail)
+		}
+	}
+	document("trust", docs.Trust, health.Degraded)
+	document("policy", docs.Policy, health.Degraded)
+
+	link, here := n.link.Status(), n.presence.Status()
+	switch {
+	case link.Fault.Code == mqttlink.FaultTaken:
+		b.say("identity", health.Failed, health.TwinSeen, link.Fault.Detail)
+	case here.Fault.Code == presence.FaultTwin:
+		b.say("identity", health.Failed, health.TwinSeen, here.Fault.Detail)
+	default:
+		b.health.OK("identity")
+	}
+	mute := here.Fault.Code == presence.FaultMute
+	detail := here.Fault.Detail
+	var queue outbox.Status
+	if n.outbox != nil {
+		if queue = n.outbox.Status(); queue.Fault.Code == outbox.FaultMute {
+			mute, detail = true, queue.Fault.Detail
+		}
+	}
+	switch {
+	case link.Fault.Code == mqttlink.FaultRefused, link.Fault.Code == mqttlink.FaultSubscribe:
+		b.say("broker", health.Degraded, health.BrokerRefused, link.Fault.Detail)
+	case !link.Connected:
+		b.say("broker", health.Degraded, health.BrokerUnreachable, link.LastError)
+	case mute:
+		b.say("broker", health.Degraded, health.BrokerMute, detail)
+	default:
+		b.health.OK("broker")
+	}
+	switch {
+	case queue.Fault.Code == outbox.FaultMismatch:
+		b.say("central", health.Degraded, health.AckMismatch, queue.Fault.Detail)
+	case !link.Connected || !here.Central && here.Answered.IsZero():
+		b.say("central", health.Degraded, health.CentralAway, "")
+	case queue.Fault.Code == outbox.FaultAway:
+		b.say("central", health.Degraded, health.CentralAway, queue.Fault.Detail)
+	default:
+		b.health.OK("central")
+	}
+}
+
+// describe adds what the network knows to the view of the box.
+func (n *network) describe(v *health.Box) {
+	s := n.link.Status()
+	v.Link = health.LinkState{
+		Broker: s.Broker, Connected: s.Connected, Since: s.Since, Central: n.presence.Status().Answered,
+	}
+	if t := n.documents.Status().Trust; t.Version > 0 {
+		v.Trust = health.DocumentState{Version: t.Version, Issued: t.Issued}
+	}
+}
+
+// state is the body of the box's `state`.
+func (n *network) state() wire.State {
+	v := n.box.view()
+	s := wire.State{
+		Time: v.Now.UnixMilli(), Version: v.Version, Decides: v.CanDecide, Clock: v.Clock.String(), Trust: v.Trust.Version,
+		Policy: &wire.PolicyState{ID: v.Policy.ID, Ver: v.Policy.Version},
+		Data:   map[string]wire.SetState{},
+	}
+	for _, c := range v.Components {
+		if c.Level == health.OK {
+			continue
+		}
+		s.Health = append(s.Health, wire.Component{
+			Name: c.Name, Level: c.Level.String(), Code: string(c.Fault.Code), Since: c.Since.UnixMilli(),
+		})
+		if !v.CanDecide && s.Why == "" && c.Need != health.Aside && c.Level == health.Failed {
+			s.Why = string(c.Fault.Code)
+		}
+	}
+	if b := n.box; b.records != nil {
+		j := b.records.Status()
+		s.Journal = &wire.JournalState{
+			Epoch: j.Position.Epoch, Seq: j.Position.Seq, Acked: j.Acked.Seq, Queued: j.Unacked,
+		}
+	}
+	for _, d := range v.Sets {
+		set := wire.SetState{Ver: d.Version}
+		if !d.Issued.IsZero() {
+			set.AsOf = d.Issued.UnixMilli()
+		}
+		s.Data[d.Set] = set
+	}
+	return s
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/health"
+	"gateagent/agent/lane"
+	"gateagent/cache"
+)
+
+// watchEvery is how often the figures of the parts become words on the page.
+const watchEvery = time.Second
+
+// declare lists the components of the box in the order of the page and says
+// who cannot decide without them.
+func (b *box) declare() {
+	b.health.Declare("config", health.Aside, "")
+	b.health.Declare("journal", health.ByGate, "")
+	for _, l := range b.cfg.Lanes {
+		b.health.Declare("lane:"+l.Name, health.ByLane, l.Name)
+		b.health.Declare("scanner:"+l.Name, health.ByLane, l.Name)
+		b.health.Declare("relay:"+l.Name, health.Aside, l.Name)
+	}
+	for _, s := range b.cfg.Sets {
+		b.health.Declare("data:"+s.Name, health.Aside, "")
+	}
+	for _, name := range []string{"policy", "trust", "identity", "keys", "clock", "broker", "central"} {
+		b.health.Declare(name, health.Aside, "")
+	}
+}
+
+// watchHealth brings the figures of all parts to the registry until ctx ends.
+func (b *box) watchHealth(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		b.look()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (b *box) look() {
+	b.lookAtConfig()
+	b.lookAtJournal()
+	for _, l := range b.lanes {
+		b.lookAtLane(l)
+	}
+	b.lookAtData()
+	b.lookAtKeys()
+	b.lookAtClock()
+	if b.net != nil {
+		b.net.look()
+	}
+}
+
+func (b *box) say(name string, level health.Level, code health.Code, detail string) {
+	b.health.Set(name, level, health.NewFault(code, detail))
+}
+
+func (b *box) lookAtConfig() {
+	_, warnings := b.loaded.Report.Counts()
+	switch {
+	case b.loaded.UsedLastGood:
+		b.say("config", health.Degraded, health.ConfigLastGood, b.loaded.Report.File)
+	case warnings > 0:
+		b.say("config", health.Degraded, health.ConfigWarning, b.loaded.Report.File)
+	default:
+		b.health.OK("config")
+	}
+}
+
+func (b *box) lookAtJournal() {
+	if b.records == nil {
+		return // said once, at the start
+	}
+	s := b.records.Status()
+	switch {
+	case errors.Is(s.Fault, cache.ErrFull):
+		b.say("journal", health.Failed, health.JournalFull, s.Fault.Error())
+	case s.Fault != nil:
+		b.say("journal", health.Failed, health.JournalFailed, s.Fault.Error())
+	case s.EpochCause != "" && s.Position.Seq > 0 && len(s.Quarantined) > 0:
+		b.say("journal", health.Degraded, health.JournalNewEpoch, s.EpochCause)
+	default:
+		b.health.OK("journal")
+	}
+}
+
+func (b *box) lookAtLane(l *gateLane) {
+	s := l.lane.Stats()
+	if s.Fault != "" {
+		b.say("lane:"+l.name, health.Failed, laneFault(s.Fault), errText(s.FaultErr))
+	} else {
+		b.health.OK("lane:" + l.name)
+	}
+	age, hasPicture := l.pictureAge()
+	switch {
+	case s.Scanner == lane.ScannerOpen && hasPicture && age > health.MaxPictureAge:
+		b.say("scanner:"+l.name, health.Failed, health.ScannerSilent, fmt.Sprintf("no picture for %v", age.Round(time.Second)))
+	case s.Scanner == lane.ScannerOpen:
+		b.health.OK("scanner:" + l.name)
+	case s.Scanner == lane.ScannerOpening:
+		b.say("scanner:"+l.name, health.Degraded, health.Starting, "")
+	case s.Scanner == lane.ScannerEnded:
+		b.say("scanner:"+l.name, health.Failed, health.ScannerGone, "the source has come to its end")
+	default:
+		b.say("scanner:"+l.name, health.Failed, health.ScannerGone, errText(s.ScannerErr))
+	}
+	if err := l.relay.Status().Err; err != nil {
+		b.say("relay:"+l.name, health.Failed, health.RelayError, err.Error())
+	} else {
+		b.health.OK("relay:" + l.name)
+	}
+}
+
+func laneFault(r gate.Reason) health.Code {
+	switch r {
+	case gate.ReasonRecordFault:
+		return health.JournalFailed
+	case gate.ReasonStoreFault:
+		return health.DataDamaged
+	default:
+		return health.LaneStopped
+	}
+}
+
+func (b *box) lookAtData() {
+	if b.sets == nil {
+		return // said once, at the start
+	}
+	now := b.clock.Now()
+	params := b.rules.Load().Params()
+	for _, s := range b.sets.Status() {
+		name := "data:" + s.Set
+		age := now.Sub(s.Issued)
+		switch refused := b.refused(s.Set); {
+		case s.Fault != nil:
+			b.say(name, health.Failed, health.DataDamaged, s.Fault.Error())
+		case !s.HasKey:
+			b.say(name, health.Failed, health.DataKeyMissing, keyDetail(s))
+		case s.Version == 0 && refused != "":
+			b.say(name, health.Failed, health.DataRefused, refused)
+		case s.Version == 0:
+			b.say(name, health.Failed, health.DataMissing, "")
+		case params.HardAge > 0 && age > params.HardAge:
+			b.say(name, health.Failed, health.DataExpired, "")
+		case refused != "":
+			b.say(name, health.Degraded, health.DataRefused, refused)
+		case params.SoftAge > 0 && age > params.SoftAge:
+			b.say(name, health.Degraded, health.DataStale, "")
+		default:
+			b.health.OK(name)
+		}
+	}
+}
+
+// refused gives why the newest manifest of a set was refused, or "".
+func (b *box) refused(set string) string {
+	if b.net == nil {
+		return ""
+	}
+	return b.net.refused(set)
+}
+
+func keyDetail(s cache.SetStatus) string {
+	if s.KeyID == "" {
+		return ""
+	}
+	return "the data was made with key " + s.KeyID
+}
+
+func (b *box) lookAtKeys() {
+	if b.keys.entry == nil {
+		b.say("keys", health.Degraded, health.EntryKeyMissing, b.keys.entryCause)
+	} else {
+		b.health.OK("keys")
+	}
+}
+
+func (b *box) lookAtClock() {
+	switch s := b.clock.Status(); s.Level {
+	case gate.ClockNone:
+		b.say("clock", health.Failed, health.ClockNone, "")
+	case gate.ClockFloor:
+		b.say("clock", health.Degraded, health.ClockFloor, "")
+	default:
+		b.health.OK("clock")
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

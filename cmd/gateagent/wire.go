@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"gateagent/agent/clock"
+	"gateagent/agent/config"
+	"gateagent/agent/feed"
+	"gateagent/agent/gate"
+	"gateagent/agent/health"
+	"gateagent/agent/localapi"
+	"gateagent/agent/policy"
+	"gateagent/agent/record"
+	"gateagent/agent/statuspage"
+	"gateagent/agent/supervise"
+	"gateagent/cache"
+	"gateagent/sync/signed"
+)
+
+// recentDecisions is how many decisions the page remembers.
+const recentDecisions = 20
+
+// box is everything one running agent is made of. It is the only place that
+// knows all parts; they do not know each other.
+type box struct {
+	cfg     *config.Config
+	loaded  config.Loaded
+	log     *slog.Logger
+	version version
+	boot    string
+	started time.Time
+
+	health  *health.Registry
+	feed    *feed.Feed
+	clock   *clock.Clock
+	keys    keys
+	journal journal        // never nil: one that refuses where there is none
+	records *cache.Journal // nil where there is none
+	sets    *cache.Sets    // nil where there are none
+	rules   atomic.Pointer[rules]
+	lanes   []*gateLane
+	net     *network // nil without an identity: nothing can be signed
+	page    *statuspage.Server
+	group   *supervise.Group
+}
+
+// rules are the policy in force and where it came from.
+type rules struct {
+	*policy.Policy
+	builtIn bool
+	issued  time.Time
+}
+
+// journal is what lanes and events need of cache.Journal.
+type journal interface {
+	Append(gate.Entry) *gate.Receipt
+	AppendPassage(gate.Passage) *gate.Receipt
+	AppendEvent(gate.Event) *gate.Receipt
+}
+
+// newBox builds all parts and connects them. It fails only where going on
+// would do harm; everything else is a fault of the part concerned.
+func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
+	b := &box{
+		cfg: loaded.Config, loaded: loaded, log: log, version: thisVersion(), boot: newBoot(), started: time.Now(),
+		feed: feed.New(recentDecisions),
+	}
+	b.health = health.New(func() time.Time { return b.clock.Now() })
+	b.clock = clock.New(clock.Options{
+		FloorFile: b.path("clock", "floor"),
+		Built:     b.version.Built,
+		OnStep:    b.clockStepped,
+	}, b.part("clock"))
+	b.group = supervise.New(b.part("supervise"), b.taskChanged)
+	b.declare()
+	if loaded.Report.OK() {
+		if err := config.SaveLastGood(loaded.Report, config.LastGoodPath(b.cfg.Storage.Dir)); err != nil {
+			log.Warn("the last good configuration is not kept", "error", err)
+		}
+	}
+	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
+	b.keys = loadKeys(b.cfg, b.part("keys"))
+	if err := b.openStore(); err != nil {
+		return nil, err
+	}
+	if err := b.buildLanes(); err != nil {
+		return nil, err
+	}
+	b.buildNetwork()
+	b.page = statuspage.New(b.pageOptions(), b.part("page"))
+	if err := b.addTasks(); err != nil {
+		return nil, err
+	}
+	b.recordStart()
+	return b, nil
+}
+
+// newBoot draws the id by which central tells two runs, or two boxes, apart.
+func newBoot() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+func (b *box) path(elem ...string) string {
+	return filepath.Join(append([]string{b.cfg.Storage.Dir}, elem...)...)
+}
+
+func (b *box) part(name string) *slog.Logger { return b.log.With("component", name) }
+
+func (b *box) origin() record.Origin {
+	return record.Origin{Site: b.cfg.Site.ID, Gate: b.cfg.Site.Gate}
+}
+
+// openStore opens journal and data sets. A store of another owner ends the
+// program; any other trouble is a fault.
+func (b *box) openStore() error {
+	j, err := cache.OpenJournal(cache.JournalOptions{
+		Dir: b.path("journal"), Origin: b.origin(),
+		MaxBytes: b.cfg.Storage.MaxJournalBytes(), KeepAcked: b.cfg.Storage.KeepAcked,
+		Check: checkInChild, Now: b.clock.Now,
+	}, b.part("journal"))
+	switch {
+	case errors.Is(err, cache.ErrInUse):
+		return err
+	case err != nil:
+		b.log.Error("no journal: lanes do what on_fault says", "error", err)
+		b.journal = noJournal{err}
+		b.health.Set("journal", health.Failed, health.NewFault(health.JournalFailed, err.Error()))
+	default:
+		b.journal, b.records = j, j
+	}
+	sets, err := cache.OpenSets(cache.SetsOptions{Dir: b.path("sets"), Sets: b.keys.sets, Check: checkInChild}, b.part("data"))
+	if err != nil {
+		b.log.Error("no data sets: everybody is checked by hand", "error", err)
+		for _, s := range b.cfg.Sets {
+			b.health.Set("data:"+s.Name, health.Failed, health.NewFault(health.DataDamaged, err.Error()))
+		}
+	} else {
+		b.sets = sets
+	}
+	return nil
+}
+
+// noJournal refuses every record for one reason.
+type noJournal struct{ err error }
+
+func (n noJournal) Append(gate.Entry) *gate.Receipt          { return n.refuse() }
+func (n noJournal) AppendPassage(gate.Passage) *gate.Receipt { return n.refuse() }
+func (n noJournal) AppendEvent(gate.Event) *gate.Receipt     { return n.refuse() }
+func (n noJournal) refuse() *gate.Receipt {
+	r := gate.NewReceipt()
+	r.Fulfil(0, n.err)
+	return r
+}
+
+// Facts asks the data sets; without any, nobody is known and the data is
+// missing, which the policy sends to the guard.
+func (b *box) Facts(n gate.Number) (gate.Facts, gate.DataState, error) {
+	if b.sets == nil {
+		return gate.Facts{}, gate.DataState{Missing: true}, nil
+	}
+	return b.sets.Facts(n)
+}
+
+// useRules puts a policy into force.
+func (b *box) useRules(r *rules) { b.rules.Store(r) }
+
+// addTasks lists what runs, in the order of starting; it is stopped in the
+// reverse order. The page comes first: whatever else hangs, it answers.
+func (b *box) addTasks() error {
+	local := localapi.New(localapi.Options{
+		Socket: b.cfg.Local.Socket, Box: b.view, Journal: b.entries(), Feed: b.feed,
+	}, b.part("local"))
+	tasks := []supervise.Task{
+		{Name: "journal", Run: b.closeStoreAtEnd, StopWithin: 10 * time.Second},
+		{Name: "page", Run: b.page.Run},
+		{Name: "local", Run: local.Run},
+		{Name: "clock", Run: b.clock.Run},
+	}
+	for _, l := range b.lanes {
+		tasks = append(tasks,
+			supervise.Task{Name: "relay:" + l.name, Run: l.relay.Run},
+			supervise.Task{Name: "lane:" + l.name, Run: l.lane.Run},
+		)
+	}
+	if b.net != nil {
+		tasks = append(tasks, b.net.tasks()...)
+	}
+	tasks = append(tasks, supervise.Task{Name: "health", Run: b.watchHealth})
+	for _, t := range tasks {
+		if err := b.group.Add(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeStoreAtEnd is the first task to start and so the last to stop: by then
+// nobody appends.
+func (b *box) closeStoreAtEnd(ctx context.Context) error {
+	<-ctx.Done()
+	var errs []error
+	if b.records != nil {
+		b.event(gate.EventStop, map[string]any{"boot": b.boot})
+		errs = append(errs, b.records.Close())
+	}
+	if b.sets != nil {
+		errs = append(errs, b.sets.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// run works until ctx ends.
+func (b *box) run(ctx context.Context) error {
+	b.log.Info("gate starts", "site", b.cfg.Site.ID, "gate", b.cfg.Site.Gate, "lanes", len(b.lanes),
+		"version", b.version.Version, "page", "http://"+b.cfg.Page.Listen+"/")
+	err := b.group.Run(ctx)
+	if err != nil {
+		return fmt.Errorf("gate stopped: %w", err)
+	}
+	b.log.Info("gate stopped")
+	return nil
+}
+
+// moment is what sync needs to judge documents.
+func (b *box) moment() signed.Moment {
+	now, level := b.clock.Reading()
+	return signed.Moment{Now: now, Level: level, Floor: b.clock.Floor()}
+}
+
+// event has something recorded that is not a scan; nobody waits for it.
+func (b *box) event(kind gate.EventKind, details map[string]any) {
+	b.journal.AppendEvent(gate.Event{Time: b.clock.Now(), Kind: kind, Details: details})
+}
+
+func (b *box) recordStart() {
+	b.event(gate.EventStart, map[string]any{
+		"boot": b.boot, "version": b.version.Version, "commit": b.version.Commit, "arch": b.version.Arch,
+	})
+	source := "file"
+	if b.loaded.UsedLastGood {
+		source = "last_good"
+	}
+	b.event(gate.EventConfig, map[string]any{"source": source})
+	if b.keys.entry == nil {
+		b.event(gate.EventNoSubject, map[string]any{"cause": b.keys.entryCause})
+	}
+}
+
+func (b *box) clockStepped(s clock.Step) {
+	b.event(gate.EventClock, map[string]any{
+		"from": s.LevelFrom.String(), "to": s.LevelTo.String(), "step_ms": s.To.Sub(s.From).Milliseconds(),
+	})
+}
+
+// taskChanged keeps restarts in the log and, for lanes, on the page.
+func (b *box) taskChanged(s supervise.Status) {
+	if s.State == supervise.Restarting {
+		b.log.Error("a part failed and is started again", "part", s.Name, "failures", s.Failures, "error", s.Err)
+	}
+}
