@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -457,5 +458,64 @@ func TestSetsKillAndReopen(t *testing.T) {
 	}
 	if s.Acked == 0 {
 		t.Error("no version was ever finished")
+	}
+}
+
+// TestStagingOnAFullDisk: what was in force stays, and nothing is left behind.
+func TestStagingOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
+		t.Skipf("needs root to mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := openSets(t, dir)
+	people := cachetest.People(200_000, 1)
+	put(t, s, 1, people[:1000])
+	rows := cachetest.Rows(t, cachetest.Key(1), people)
+	next := cachetest.Describe(cachetest.SetName, 2, cachetest.SetKeyID, rows)
+	ballast := filepath.Join(dir, "ballast")
+
+	writeFile(t, ballast, make([]byte, 4<<20))
+	if _, err := s.Stage(next); err == nil || !strings.Contains(err.Error(), "free") {
+		t.Errorf("no room from the start: %v", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+
+	w, err := s.Stage(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, ballast, make([]byte, 5<<20)) // somebody else takes it
+	for no, value := range block.Pack(rows) {
+		if err = w.Block(no, value); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = w.Commit()
+	} else if cerr := w.Commit(); cerr == nil {
+		t.Error("committed after a failure")
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("no room in the middle: %v", err)
+	}
+	if f, st, err := s.Facts(people[3].Number); err != nil || f.Word != people[3].Word || st.Sets[0].Version != 1 {
+		t.Errorf("got %+v, %+v, %v", f, st, err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "vn", "staging", "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left in staging: %v", left)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := cachetest.Load(s, next, rows); err != nil {
+		t.Errorf("with room again: %v", err)
 	}
 }
