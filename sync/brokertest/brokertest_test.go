@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -38,11 +39,7 @@ func join(t *testing.T, url string, id string) (l *mqttlink.Link, heard func() m
 	return l, func() map[string]int {
 		mu.Lock()
 		defer mu.Unlock()
-		out := make(map[string]int)
-		for k, v := range got {
-			out[k] = v
-		}
-		return out
+		return maps.Clone(got)
 	}
 }
 

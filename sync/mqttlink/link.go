@@ -92,7 +92,8 @@ type Options struct {
 }
 
 // Handler takes one message. It runs on the goroutine of its subscription,
-// one message at a time; body is its own.
+// one message at a time. Another subscription may read the same body, so it
+// must not be changed.
 type Handler func(topic string, body []byte, retained bool)
 
 // Status is a link as it stands.
@@ -129,6 +130,7 @@ type Link struct {
 	mu       sync.Mutex // guards all following
 	running  bool
 	session  *session // nil while not connected
+	leaving  bool     // nothing is taken any more but our own goodbye
 	since    time.Time
 	sessions uint64
 	lastErr  error
@@ -285,5 +287,8 @@ func (l *Link) Status() Status {
 func (l *Link) current() *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.leaving {
+		return nil
+	}
 	return l.session
 }

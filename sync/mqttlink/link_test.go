@@ -400,6 +400,32 @@ func TestWill(t *testing.T) {
 	eventually(t, "an orderly end says the same", func() bool { return in.count("g/state=gone rfalse") == 2 })
 }
 
+// Nobody on this side can contradict the goodbye, not even who hears it.
+func TestNothingAfterTheGoodbye(t *testing.T) {
+	b := brokertest.Start(t)
+	for range 20 {
+		o := fast(b.URL(), "box")
+		o.Will = &Will{Topic: "g/state", Body: []byte("gone"), Retained: true}
+		var l *Link
+		l, stop := start(t, o, func(made *Link) {
+			l = made
+			l.Subscribe("g/state", func(_ string, body []byte, retained bool) {
+				if string(body) == "gone" && !retained {
+					_ = l.Publish(t.Context(), "g/state", []byte("here"), 1, true)
+				}
+			})
+		})
+		eventually(t, "connected", l.Connected)
+		publish(t, l, "g/state", "here", true)
+		stop()
+		eventually(t, "gone", func() bool { return string(b.Retained("g/state")) == "gone" })
+		time.Sleep(5 * time.Millisecond)
+		if s := string(b.Retained("g/state")); s != "gone" {
+			t.Errorf("the last word is %q", s)
+		}
+	}
+}
+
 func TestRetained(t *testing.T) {
 	servers := map[string]func(testing.TB) string{
 		"mochi":     func(t testing.TB) string { return brokertest.Start(t).URL() },

@@ -108,8 +108,13 @@ func (l *Link) attend(ctx context.Context, s *session) error {
 	}
 }
 
-// leave publishes what the will would have said and ends the session.
+// leave publishes what the will would have said and ends the session. From
+// here on Publish refuses: whoever hears the goodbye come back must not be able
+// to contradict it.
 func (l *Link) leave(s *session) {
+	l.mu.Lock()
+	l.leaving = true
+	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 	defer cancel()
 	if w := l.o.Will; w != nil {

@@ -116,8 +116,11 @@ func (s *session) open(ctx context.Context) (net.Conn, error) {
 	}
 	fc := newFrameConn(c, s.link.o.MaxBody, s.link.o.WriteTimeout, s.fail)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.conn = fc
+	s.mu.Unlock()
+	if ctx.Err() != nil {
+		s.hangUp() // the end came before there was anything to hang up
+	}
 	return fc, nil
 }
 
