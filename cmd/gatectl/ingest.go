@@ -41,7 +41,8 @@ in order. One ingest serves all sites; it may be stopped and started at any time
 
 A gate is believed by its public keys, which the file --gates lists. --learn adds the keys
 of each gate that is seen for the first time. Another box under a listed name is refused
-and reported.`,
+and reported; where a box was replaced on purpose, delete the gate's entry in the file and
+start ingest again with --learn.`,
 		Example: `  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --learn --broker mqtt://broker:1883
   gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --passphrase-file pass`,
 		Args: cobra.NoArgs,

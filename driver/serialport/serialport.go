@@ -93,7 +93,7 @@ func (p *Port) take(baud int) error {
 	}
 	// The library ignores whether it got the line for itself; ask again.
 	if err := unix.IoctlSetInt(p.lock, unix.TIOCEXCL, 0); err != nil {
-		return fmt.Errorf("take the line exclusively: %w", err)
+		return fmt.Errorf("take the line exclusively: %w", openError(err))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package people
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -21,24 +22,30 @@ var columns = []string{
 	"name", "born", "issued",
 }
 
+// csvSource reads a list line by line: a record is one line, so a quotation
+// mark that is never closed spoils its own line and nothing behind it, and
+// memory is bounded whatever the list holds.
 type csvSource struct {
-	in   *csv.Reader
-	col  map[string]int // column name -> place in the record
-	line int
+	in     lineReader
+	fields []string
+	width  int            // cells of the header line
+	col    map[string]int // column name -> place in the record
 }
 
 func newCSV(in *bufio.Reader) (*csvSource, error) {
-	r := csv.NewReader(in)
-	r.ReuseRecord = true
-	header, err := r.Read()
+	s := &csvSource{in: lineReader{in: in}, col: map[string]int{}}
+	line, err := s.in.next()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the list is empty: a CSV list begins with a header line")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("header line: %w", plainCSV(err))
+		return nil, fmt.Errorf("header line: %w", err)
 	}
-	s := &csvSource{in: r, col: map[string]int{}}
-	for i, name := range header {
+	if err := s.split(line); err != nil {
+		return nil, fmt.Errorf("header line: %w", err)
+	}
+	s.width = len(s.fields)
+	for i, name := range s.fields {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(columns, name) {
 			return nil, fmt.Errorf("header line: unknown column %q; known: %s", clip(name), strings.Join(columns, ", "))
@@ -54,24 +61,39 @@ func newCSV(in *bufio.Reader) (*csvSource, error) {
 	return s, nil
 }
 
-func (s *csvSource) Line() int { return s.line }
+// split cuts a line into cells.
+func (s *csvSource) split(line []byte) error {
+	if !bytes.Contains(line, []byte{'"'}) { // nearly always
+		s.fields = s.fields[:0]
+		for cell := range strings.SplitSeq(string(line), ",") {
+			s.fields = append(s.fields, cell)
+		}
+		return nil
+	}
+	fields, err := csv.NewReader(bytes.NewReader(line)).Read()
+	if err != nil {
+		return errors.New("a quotation mark in the wrong place")
+	}
+	s.fields = append(s.fields[:0], fields...)
+	return nil
+}
+
+func (s *csvSource) Line() int { return s.in.line }
 
 func (s *csvSource) Next(p *Person) error {
-	fields, err := s.in.Read()
-	if errors.Is(err, io.EOF) {
-		return io.EOF
-	}
-	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
-		s.line = pe.Line
-		return badLine(pe.Line, "%v", plainCSV(err))
-	}
+	line, err := s.in.next()
 	if err != nil {
-		return fmt.Errorf("read the list: %w", err)
+		return err
 	}
-	s.line, _ = s.in.FieldPos(0)
+	if err := s.split(line); err != nil {
+		return badLine(s.in.line, "%v", err)
+	}
+	if len(s.fields) != s.width {
+		return badLine(s.in.line, "%d cells, the header line has %d", len(s.fields), s.width)
+	}
 	*p = Person{Doses: p.Doses[:0], Tests: p.Tests[:0], Lists: p.Lists[:0]}
-	if err := s.fill(p, fields); err != nil {
-		return badLine(s.line, "%v", err)
+	if err := s.fill(p, s.fields); err != nil {
+		return badLine(s.in.line, "%v", err)
 	}
 	return nil
 }
@@ -256,15 +278,4 @@ func clip(s string) string {
 		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-// plainCSV says in our words what encoding/csv found.
-func plainCSV(err error) error {
-	switch {
-	case errors.Is(err, csv.ErrFieldCount):
-		return errors.New("another number of cells than the header line")
-	case errors.Is(err, csv.ErrQuote), errors.Is(err, csv.ErrBareQuote):
-		return errors.New("a quotation mark in the wrong place")
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package people
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,12 +11,9 @@ import (
 	"gateagent/agent/gate"
 )
 
-type jsonlSource struct {
-	in   *bufio.Reader
-	line int
-}
+type jsonlSource struct{ in lineReader }
 
-func (s *jsonlSource) Line() int { return s.line }
+func (s *jsonlSource) Line() int { return s.in.line }
 
 // jsonPerson is the object of PAYLOADS §6 with `id` for `pid`. The members
 // that the fact word does not need are named so that they are no surprise.
@@ -49,39 +45,14 @@ type jsonPerson struct {
 }
 
 func (s *jsonlSource) Next(p *Person) error {
-	for {
-		line, err := s.in.ReadSlice('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return io.EOF
-		}
-		s.line++
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return s.skip()
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read the list: %w", err)
-		}
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		if err := fillJSON(p, line); err != nil {
-			return badLine(s.line, "%v", err)
-		}
-		return nil
+	line, err := s.in.next()
+	if err != nil {
+		return err
 	}
-}
-
-// skip passes over the rest of a line that is too long.
-func (s *jsonlSource) skip() error {
-	for {
-		_, err := s.in.ReadSlice('\n')
-		switch {
-		case err == nil, errors.Is(err, io.EOF):
-			return badLine(s.line, "longer than %d bytes", maxLine)
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return fmt.Errorf("read the list: %w", err)
-		}
+	if err := fillJSON(p, line); err != nil {
+		return badLine(s.in.line, "%v", err)
 	}
+	return nil
 }
 
 func fillJSON(p *Person, line []byte) error {

@@ -2,6 +2,7 @@ package people
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ func Open(r io.Reader, form Format) (Source, error) {
 	case CSV:
 		return newCSV(in)
 	case JSONL:
-		return &jsonlSource{in: in}, nil
+		return &jsonlSource{in: lineReader{in: in}}, nil
 	}
 	return nil, fmt.Errorf("unknown form of list %q; known: csv, jsonl", form)
 }
@@ -74,4 +75,45 @@ func Open(r io.Reader, form Format) (Source, error) {
 // badLine makes the error of a record.
 func badLine(line int, format string, args ...any) error {
 	return &LineError{Problem{line, fmt.Sprintf(format, args...)}}
+}
+
+// lineReader gives the lines of a list that are not empty, each at most
+// maxLine long. The line belongs to the reader.
+type lineReader struct {
+	in   *bufio.Reader // of size maxLine
+	line int           // of the line given last, from 1
+}
+
+// next gives the next line. The error is a *LineError for one that is too
+// long, which is passed over, and io.EOF at the end.
+func (r *lineReader) next() ([]byte, error) {
+	for {
+		line, err := r.in.ReadSlice('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil, io.EOF
+		}
+		r.line++
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return nil, r.skip()
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read the list: %w", err)
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return line, nil
+		}
+	}
+}
+
+// skip passes over the rest of a line that is too long.
+func (r *lineReader) skip() error {
+	for {
+		_, err := r.in.ReadSlice('\n')
+		switch {
+		case err == nil, errors.Is(err, io.EOF):
+			return badLine(r.line, "longer than %d bytes", maxLine)
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return fmt.Errorf("read the list: %w", err)
+		}
+	}
 }

@@ -109,7 +109,7 @@ func TestBadLines(t *testing.T) {
 				"line 8: flag 1: unknown; known: quarantine",
 				"line 9: dose 1: 1821-06-01 is not within 2000 to 2199",
 				"line 10: dose 1: 0/2 is not a number of 1 to 20 in a series of 1 to 10",
-				"line 11: another number of cells than the header line",
+				"line 11: 3 cells, the header line has 9",
 				"line 12: a quotation mark in the wrong place",
 			},
 		},
@@ -136,6 +136,12 @@ func TestBadLines(t *testing.T) {
 				"line 9: more than one object on the line",
 				"line 10: not a JSON object",
 			},
+		},
+		{
+			"csv with a quotation mark that is never closed", CSV,
+			header + "001090000123,\",,,,,,,\n001090000124,,,,,,,\"staff;visitors\",\n\"001090000125\",,,,,,,,\r\n",
+			2,
+			[]string{"line 2: a quotation mark in the wrong place"},
 		},
 		{
 			"a line without end", JSONL, `{"id":"001090000123"}` + "\n{" + strings.Repeat(" ", 2*maxLine) + "}\n" + `{"id":"001090000124"}`,

@@ -208,3 +208,31 @@ func TestSnapshotRefuses(t *testing.T) {
 		t.Error("a manifest was published whose chunks are not there")
 	}
 }
+
+// TestOnMosquitto does the same with the broker that gates meet in the field.
+func TestOnMosquitto(t *testing.T) {
+	b := brokertest.StartMosquitto(t)
+	s, err := Connect(t.Context(), Broker{URL: b.URL(), ClientID: "test"}, quiet, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f := dataset.NewFolder(filepath.Join(t.TempDir(), "vn"))
+	for version := uint64(1); version <= 3; version++ {
+		compact, m := build(t, f, version, 40_000)
+		if err := s.Snapshot(t.Context(), f, compact, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := s.Version(t.Context(), s.Topics.Manifest("vn")); v != version || err != nil {
+			t.Errorf("version %d, %v; want %d", v, err, version)
+		}
+	}
+	all, err := f.Published()
+	if err != nil || len(all) != 2 || all[0].Version != 3 {
+		t.Errorf("published %+v, %v", all, err)
+	}
+}
