@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"gateagent/agent/gate"
 	"gateagent/agent/record"
 	"gateagent/sync/brokertest"
@@ -220,6 +222,8 @@ func (b *box) waitAck(t *testing.T) {
 // them pass, and verifies what was kept; then it changes the file and verifies
 // again.
 func TestIngestToVerify(t *testing.T) {
+	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
 	broker := brokertest.Start(t)
 	dir := t.TempDir()
 	pass := filepath.Join(dir, "pass")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +113,18 @@ func (w *watcher) take(topic string, body []byte, _ bool) {
 }
 
 func (w *watcher) line(when time.Time, who, format string, args ...any) {
-	fmt.Fprintf(w.out, "%s  %-20s  %s\n", when.Local().Format("15:04:05.000"), who, fmt.Sprintf(format, args...))
+	text := plain(fmt.Sprintf(format, args...))
+	fmt.Fprintf(w.out, "%s  %-20s  %s\n", when.Local().Format("15:04:05.000"), who, text)
+}
+
+// plain keeps what anybody may have published from commanding the terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func (w *watcher) state(at wire.Address, body []byte) {
