@@ -24,6 +24,8 @@ const (
 	// doubling to pauseMost; so is a version that the store did not take.
 	pauseFirst = 5 * time.Second
 	pauseMost  = 5 * time.Minute
+	// mendLook is how often the store is asked whether it still has a version.
+	mendLook = 30 * time.Second
 	// A chunk that has not come so many times in a row is a fault: a cluster
 	// may pass over a retained message that is only just there.
 	misses = 3
@@ -49,10 +51,14 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		}
 		f.mu.Unlock()
 		if t == nil {
+			look := time.NewTimer(mendLook)
 			select {
 			case <-ctx.Done():
 			case <-f.wake:
+			case <-look.C:
+				f.mend()
 			}
+			look.Stop()
 			continue
 		}
 		err := f.fetch(fctx, t)

@@ -83,8 +83,9 @@ type Fetcher struct {
 	log  *slog.Logger
 	wake chan struct{} // holds one token
 
-	take sync.Mutex // held while a manifest is taken; guards held
+	take sync.Mutex // held while a manifest is taken; guards the following
 	held []byte     // a manifest whose key was not known
+	kept []byte     // the newest that was taken
 
 	mu     sync.Mutex // guards all following; never held while calling out
 	target *target    // wanted; nil when the store has it
@@ -119,7 +120,7 @@ func newFetcher(o Options, link Reader, log *slog.Logger) *Fetcher {
 	f := &Fetcher{o: o, link: link, log: log.With("set", o.Set), wake: make(chan struct{}, 1)}
 	f.st.Set = o.Set
 	if g, ok := o.Store.Generation(o.Set); ok {
-		f.newest = g.Version
+		f.newest, f.kept = g.Version, g.Manifest
 	}
 	return f
 }
@@ -188,9 +189,22 @@ func (f *Fetcher) takeManifest(compact []byte) {
 		f.refuse(err)
 		return
 	}
+	f.kept = compact
 	f.judge(func() { f.refusal = "" })
 	if f.o.OnVerified != nil {
 		f.o.OnVerified(d.Iat)
+	}
+}
+
+// mend fetches again what the store has lost: a file that proved damaged.
+func (f *Fetcher) mend() {
+	if _, ok := f.o.Store.Generation(f.o.Set); ok {
+		return
+	}
+	f.take.Lock()
+	defer f.take.Unlock()
+	if f.kept != nil {
+		f.takeManifest(f.kept)
 	}
 }
 

@@ -112,6 +112,25 @@ func TestFetchAndSwitch(t *testing.T) {
 	})
 }
 
+// A version whose file proves damaged is fetched again, without a word from
+// central.
+func TestDamagedVersionIsFetchedAgain(t *testing.T) {
+	bubble(t, true, func(st *stand) {
+		st.publish(st.p.print(1, 400, nil))
+		synctest.Wait()
+		st.s.mu.Lock()
+		st.s.damaged = true
+		st.s.mu.Unlock()
+		st.want("damaged", 0, "")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		st.want("fetched again", 1, "")
+		if len(st.switched) != 2 {
+			t.Errorf("switched to %v", st.switched)
+		}
+	})
+}
+
 func TestVouch(t *testing.T) {
 	bubble(t, true, func(st *stand) {
 		e := st.p.print(1, 500, nil)

@@ -26,6 +26,7 @@ type memStore struct {
 	gen     *gate.Generation
 	blocks  map[uint64][]byte
 	staging bool
+	damaged bool
 	refuse  error // what Stage answers
 	vouches int
 }
@@ -33,7 +34,7 @@ type memStore struct {
 func (s *memStore) Generation(string) (gate.Generation, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gen == nil {
+	if s.gen == nil || s.damaged {
 		return gate.Generation{}, false
 	}
 	return *s.gen, true
@@ -56,7 +57,7 @@ func (s *memStore) Stage(g gate.Generation) (gate.GenerationWriter, error) {
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
-	if s.staging || (s.gen != nil && g.Version <= s.gen.Version) {
+	if s.staging || (s.gen != nil && !s.damaged && g.Version <= s.gen.Version) {
 		return nil, fmt.Errorf("staging %t, version %d", s.staging, g.Version)
 	}
 	s.staging = true
@@ -88,7 +89,7 @@ func (w *memWriter) Commit() error {
 	if w.d.Sum() != w.g.Digest {
 		return errors.New("digest does not fit")
 	}
-	w.done, w.s.staging = true, false
+	w.done, w.s.staging, w.s.damaged = true, false, false
 	w.s.gen, w.s.blocks = &w.g, w.blocks
 	return nil
 }
