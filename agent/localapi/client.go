@@ -26,19 +26,18 @@ var ErrForbidden = errors.New("this user may not ask the agent; use sudo, or joi
 // maxLine bounds one line of a stream.
 const maxLine = 1 << 20
 
+// answerWait bounds the wait for the head of an answer.
+const answerWait = 2 * time.Minute
+
 // Client asks the agent behind a socket. It is safe for concurrent use.
-type Client struct{ http *http.Client }
+//
+// It writes its requests and reads the answers without http.Client: one GET
+// over one connection needs neither pooling, proxies, redirects nor TLS, which
+// would cost the box half a mebibyte of program.
+type Client struct{ socket string }
 
 // NewClient makes a client; it connects with each request.
-func NewClient(socket string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: 2 * time.Second}
-		return d.DialContext(ctx, "unix", socket)
-	}
-	return &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: 2 * time.Minute,
-	}}}
-}
+func NewClient(socket string) *Client { return &Client{socket} }
 
 // Status asks for the box's word on itself, within five seconds.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -81,12 +80,27 @@ func (c *Client) Decisions(ctx context.Context, ready func(), fn func(Decision) 
 	})
 }
 
-func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
+// answer is a response and the connection that it comes over.
+type answer struct {
+	*http.Response
+	conn net.Conn
+	stop func() bool
+}
+
+func (a *answer) close() {
+	a.stop()
+	a.conn.Close() // first: a stream without end must not be read to its end
+	a.Body.Close()
+}
+
+func (c *Client) get(ctx context.Context, path string) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateagent"+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
-	resp, err := c.http.Do(req)
+	req.Close = true
+	d := net.Dialer{Timeout: 2 * time.Second}
+	conn, err := d.DialContext(ctx, "unix", c.socket)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, ErrNotRunning
@@ -95,12 +109,38 @@ func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	fail := func(err error) (*answer, error) {
+		stop()
+		conn.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(answerWait)); err != nil {
+		return fail(err)
+	}
+	if err := req.Write(conn); err != nil {
+		return fail(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	if err != nil {
+		return fail(err)
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil { // a stream may be silent for long
+		return fail(err)
+	}
+	a := &answer{Response: resp, conn: conn, stop: stop}
 	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		defer a.close()
+		why, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		if err != nil {
+			return nil, fmt.Errorf("read the agent's answer: %w", err)
+		}
 		return nil, fmt.Errorf("the agent answers: %s", strings.TrimSpace(string(why)))
 	}
-	return resp, nil
+	return a, nil
 }
 
 func (c *Client) one(ctx context.Context, path string, into any) error {
@@ -108,7 +148,7 @@ func (c *Client) one(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer resp.close()
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxLine)).Decode(into); err != nil {
 		return fmt.Errorf("read the agent's answer: %w", err)
 	}
@@ -120,7 +160,7 @@ func (c *Client) lines(ctx context.Context, path string, ready func(), fn func([
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer resp.close()
 	if ready != nil {
 		ready()
 	}
