@@ -83,6 +83,13 @@ const (
 // sinkPause is the wait after the sink has failed.
 const sinkPause = time.Second
 
+// A gap that stays for gapStays is no disorder of the broker; boxes are called
+// at most once in callEvery.
+const (
+	gapStays  = 10 * time.Second
+	callEvery = 30 * time.Second
+)
+
 // publishWithin bounds one answer.
 const publishWithin = 30 * time.Second
 
@@ -96,6 +103,7 @@ type Stats struct {
 	Refused    uint64 // messages that were not believed or not understood
 	Acks       uint64 // acknowledgements published
 	Replies    uint64 // hellos answered
+	Calls      uint64 // times that boxes were called because one believed too much
 	Unsent     uint64 // answers that the link did not take
 	SinkErrors uint64
 }
@@ -111,6 +119,8 @@ type Central struct {
 	gates   map[record.Origin]*gateState
 	said    map[saying]time.Time
 	waiting waiting
+	callDue bool
+	called  time.Time // of the last call
 
 	mu sync.Mutex // guards st
 	st Stats
@@ -288,8 +298,9 @@ func (c *Central) answer(ctx context.Context, r *round) {
 		if !ok {
 			continue // it has nothing of that epoch; hello/reply says so
 		}
+		now := c.o.Now()
 		send(c.o.Topics.EntryAck(due.origin), signed.TypeAck, true, wire.Ack{
-			Aud: audience(due.origin), Iat: c.o.Now().Unix(), Position: wire.Position(p),
+			Aud: audience(due.origin), Iat: now.Unix(), Time: now.UnixMilli(), Position: wire.Position(p),
 		}, func(s *Stats) { s.Acks++ })
 	}
 	for _, h := range r.hellos {
@@ -301,6 +312,24 @@ func (c *Central) answer(ctx context.Context, r *round) {
 		send(c.o.Topics.HelloReply(h.origin), signed.TypeHello, false, reply, func(s *Stats) { s.Replies++ })
 	}
 	wg.Wait()
+	c.call(ctx)
+}
+
+// call says again that central is there when a box believes that central has
+// more than it has: the boxes answer with hello, and the reply puts it right.
+// It reaches all boxes, so it is not done often.
+func (c *Central) call(ctx context.Context) {
+	if !c.callDue || c.o.Now().Sub(c.called) < callEvery {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishWithin)
+	defer cancel()
+	if err := c.Online(ctx); err != nil {
+		c.log.Warn("boxes were not called", "error", err)
+		return
+	}
+	c.callDue, c.called = false, c.o.Now()
+	c.count(func(s *Stats) { s.Calls++ })
 }
 
 type marshaler interface{ Marshal() ([]byte, error) }

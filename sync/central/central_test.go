@@ -84,6 +84,61 @@ func TestGapIsNotKept(t *testing.T) {
 	}
 }
 
+// A box that believes more acknowledged than central has, for example because
+// an acknowledgement from before a restore reached it late, is called to say
+// hello again: by its state, or by a gap that stays.
+func TestBoxThatBelievesTooMuchIsCalled(t *testing.T) {
+	b := newBench(t, &memory{}, learning(t))
+	x := b.box(home)
+	x.scan(9)
+	calls := func() (n int) {
+		for _, s := range b.post.take() {
+			if st, err := wire.ParseCentralState(s.body); s.topic == b.topics.CentralState() && err == nil && st.Online {
+				n++
+			}
+		}
+		return n
+	}
+	b.feed(x.hello(), x.send(1, 4), x.send(6, 7), x.send(8, 8))
+	if n := calls(); n != 0 {
+		t.Errorf("called %d times for mere disorder", n)
+	}
+	b.now = b.now.Add(gapStays)
+	b.feed(x.send(6, 8), x.send(9, 9))
+	if n := calls(); n != 1 {
+		t.Errorf("called %d times for a gap that stays", n)
+	}
+	b.now = b.now.Add(callEvery / 2)
+	b.feed(x.send(6, 8))
+	if n := calls(); n != 0 {
+		t.Error("called again too soon")
+	}
+	b.now = b.now.Add(callEvery / 2)
+	b.feed(x.hello())
+	if n := calls(); n != 1 {
+		t.Errorf("what was due was called %d times", n)
+	}
+	b.now = b.now.Add(callEvery)
+	b.feed(x.state(4))
+	if n := calls(); n != 0 {
+		t.Error("called without need")
+	}
+	b.feed(x.state(5))
+	if n := calls(); n != 1 {
+		t.Errorf("called %d times for a state that says too much", n)
+	}
+	x.begin(record.Position{}, "x")
+	x.scan(2)
+	b.now = b.now.Add(callEvery)
+	b.feed(x.state(2)) // of an epoch that is not known at all
+	if n := calls(); n != 1 {
+		t.Errorf("called %d times for an unknown epoch", n)
+	}
+	if st := b.c.Stats(); st.Calls != 4 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // A central that has nothing of an epoch says so in hello/reply, and takes the
 // epoch from its first record alone.
 func TestUnknownEpochFromTheMiddle(t *testing.T) {

@@ -3,6 +3,7 @@ package central
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"gateagent/agent/record"
 	"gateagent/sync/wire"
@@ -16,6 +17,7 @@ type gateState struct {
 	// the round has nothing of this gate.
 	tentative map[record.Epoch]record.Position
 	next      record.Epoch // current, with the round under way
+	gap       gap
 	boots     boots
 }
 
@@ -33,6 +35,26 @@ func (g *gateState) hold(p record.Position) {
 		g.current = p.Epoch
 	}
 	g.epochs[p.Epoch] = p
+}
+
+// gap is a place behind which records have not come.
+type gap struct {
+	epoch record.Epoch
+	held  uint64
+	since time.Time
+}
+
+// gapAt notes that records came from beyond held+1. A gap that stays means
+// that the box believes them acknowledged.
+func (c *Central) gapAt(g *gateState, e record.Epoch, held uint64) {
+	c.count(func(s *Stats) { s.Gaps++ })
+	now := c.o.Now()
+	if g.gap.epoch != e || g.gap.held != held {
+		g.gap = gap{e, held, now}
+	}
+	if now.Sub(g.gap.since) >= gapStays {
+		c.callDue = true
+	}
 }
 
 // position gives how far an epoch goes, the round under way included.
@@ -155,7 +177,10 @@ func (c *Central) takeState(r *round, o record.Origin, m message) error {
 	g := c.gate(o)
 	c.seen(o, s.Boot, fmt.Sprintf("s%d", s.Time))
 	if s.Journal != nil {
-		if p, ok := g.position(s.Journal.Epoch); ok && s.Journal.Acked < p.Seq {
+		switch p, ok := g.position(s.Journal.Epoch); {
+		case s.Journal.Acked > p.Seq:
+			c.callDue = true
+		case ok && s.Journal.Acked < p.Seq:
 			r.owe(o, p.Epoch)
 		}
 	}
@@ -233,7 +258,7 @@ func (c *Central) fresh(o record.Origin, events []record.Event, held record.Posi
 	}
 	first := events[0].Link()
 	if first.Seq > held.Seq+1 {
-		c.count(func(s *Stats) { s.Gaps++ })
+		c.gapAt(c.gate(o), held.Epoch, held.Seq)
 		c.report(Report{
 			Kind: ReportGap, Origin: o, Epoch: held.Epoch, From: held.Seq + 1, To: first.Seq - 1,
 			Text: fmt.Sprintf("records %d to %d have not come; later ones are not kept before them", held.Seq+1, first.Seq-1),
@@ -261,7 +286,7 @@ func (c *Central) begin(r *round, o record.Origin, g *gateState, ev record.Event
 	if l.Seq != 1 {
 		// Not an error of the gate: central may be a copy from before this
 		// epoch. The next hello/reply says that nothing of it is here.
-		c.count(func(s *Stats) { s.Gaps++ })
+		c.gapAt(g, ev.Epoch(), 0)
 		c.report(Report{
 			Kind: ReportGap, Origin: o, Epoch: ev.Epoch(), From: 1, To: l.Seq - 1,
 			Text: fmt.Sprintf("an unknown epoch begins with record %d; it is kept from record 1 on", l.Seq),

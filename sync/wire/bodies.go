@@ -89,6 +89,9 @@ func (p Position) Record() record.Position { return record.Position(p) }
 type Ack struct {
 	Aud string `json:"aud"` // site/gate
 	Iat int64  `json:"iat"` // Unix seconds
+	// Time is iat to the millisecond: it tells an acknowledgement from before
+	// central was restored from one after it, beside a reply's Time.
+	Time int64 `json:"time"` // UTC milliseconds
 	Position
 }
 
@@ -197,6 +200,9 @@ func ParseAck(payload []byte) (Ack, error) {
 	}
 	if a.Seq == 0 || a.Seq > record.MaxSeq || a.Epoch.IsZero() {
 		return Ack{}, errors.New("entry/ack: it names no record")
+	}
+	if a.Time/1000 != a.Iat {
+		return Ack{}, errors.New("entry/ack: time and iat differ")
 	}
 	return a, nil
 }
