@@ -122,13 +122,11 @@ func (i *ingestFlags) serve(ctx context.Context, log *slog.Logger, o central.Opt
 	}
 	up := make(chan struct{}, 1)
 	link.OnUp(func() {
-		log.Info("connected", "broker", to.URL)
 		select {
 		case up <- struct{}{}:
 		default:
 		}
 	})
-	link.OnDown(func() { log.Warn("broker lost; trying again", "broker", to.URL) })
 	return i.together(ctx, log, c, link, up)
 }
 

@@ -36,7 +36,7 @@ func watchCommand() *cobra.Command {
 followed, acknowledgements, and whether central is there. It only listens, checks no
 signature and shows no names: entries carry none.
 
-Times are those of the gate, in local time.`,
+Times of entries are those of the gate, in local time.`,
 		Example: `  gatectl watch --broker mqtt://broker:1883
   gatectl watch --site hn01 --for 1h > morning.log`,
 		Args: cobra.NoArgs,
@@ -50,7 +50,7 @@ Times are those of the gate, in local time.`,
 				ctx, cancel = context.WithTimeout(ctx, limit)
 				defer cancel()
 			}
-			return watch(ctx, cmd, &broker, &watcher{out: cmd.OutOrStdout(), site: site, states: map[record.Origin]string{}})
+			return watch(ctx, cmd, &broker, newWatcher(cmd.OutOrStdout(), site))
 		},
 	}
 	cmd.Flags().StringVar(&site, "site", "", "only gates of this site")
@@ -88,7 +88,12 @@ type watcher struct {
 	mu      sync.Mutex // guards all following
 	out     io.Writer
 	states  map[record.Origin]string // the line said last
+	shown   map[record.Origin]record.Position
 	central string
+}
+
+func newWatcher(out io.Writer, site string) *watcher {
+	return &watcher{out: out, site: site, states: map[record.Origin]string{}, shown: map[record.Origin]record.Position{}}
 }
 
 // take shows one message. Retained topics are read again from time to time, so
@@ -153,7 +158,7 @@ func describeState(s wire.State) string {
 	}
 	parts := []string{"online"}
 	if !s.Decides {
-		parts = append(parts, "CANNOT DECIDE: "+orDash(s.Why))
+		parts = append(parts, strings.TrimSuffix("CANNOT DECIDE: "+s.Why, ": "))
 	}
 	for _, c := range s.Health {
 		parts = append(parts, fmt.Sprintf("%s %s (%s)", c.Name, c.Level, c.Code))
@@ -185,19 +190,25 @@ func orDash(s string) string {
 	return s
 }
 
-func (w *watcher) entries(at wire.Address, body []byte) {
-	who := at.Site + "/" + at.Gate
+func (w *watcher) entries(from wire.Address, body []byte) {
+	who := from.Site + "/" + from.Gate
 	events, err := wire.ParseBatch(body)
 	if err != nil {
 		w.line(time.Now(), who, "events that cannot be read: %v", err)
 		return
 	}
 	for _, e := range events {
+		// Gates send again what is not acknowledged.
+		at, last := e.Position(), w.shown[e.Origin()]
+		if at.Epoch == last.Epoch && at.Seq <= last.Seq {
+			continue
+		}
+		w.shown[e.Origin()] = at
 		text, err := describeEvent(e)
 		if err != nil {
 			text = "cannot be read: " + err.Error()
 		}
-		w.line(e.Time(), who, "#%-6d %s", e.Position().Seq, text)
+		w.line(e.Time(), who, "#%-6d %s", at.Seq, text)
 	}
 }
 
@@ -275,7 +286,7 @@ func (w *watcher) ack(at wire.Address, body []byte) {
 	if err != nil {
 		return
 	}
-	w.line(time.Unix(a.Iat, 0), at.Site+"/"+at.Gate, "acknowledged up to #%d", a.Seq)
+	w.line(time.Now(), at.Site+"/"+at.Gate, "acknowledged up to #%d", a.Seq)
 }
 
 func (w *watcher) centralState(body []byte) {

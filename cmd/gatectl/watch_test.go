@@ -19,7 +19,8 @@ func TestWatchStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	w := &watcher{topics: topics, out: &out, site: "hn01", states: map[record.Origin]string{}}
+	w := newWatcher(&out, "hn01")
+	w.topics = topics
 	tell := func(gate string, s wire.State) {
 		t.Helper()
 		body, err := json.Marshal(s)
