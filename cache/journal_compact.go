@@ -30,7 +30,7 @@ func (j *Journal) compact() error {
 	if err != nil {
 		return err
 	}
-	db.AllocSize = allocSize
+	db.AllocSize = j.allocSize()
 	err = guard(func() error { return bbolt.Compact(db, j.db, compactTx) })
 	if err == nil {
 		err = db.Sync()

@@ -41,8 +41,9 @@ func (j *Journal) boltOptions() bbolt.Options {
 	}
 }
 
-// allocSize is by how much the file grows at a time.
-const allocSize = 1 << 20
+// allocSize is by how many bytes the file grows at a time: far less than the
+// reserve, which must not fall to growing in steps.
+func (j *Journal) allocSize() int { return int(min(j.opts.MaxBytes/64, 1<<20)) }
 
 // openFile opens the journal or begins a new epoch. It is called by
 // OpenJournal and, after a failure, by the writer.
@@ -238,7 +239,7 @@ func (s *state) measure(db *bbolt.DB) {
 
 // use puts an open file in place. The writer owns it from here on.
 func (j *Journal) use(db *bbolt.DB, file *os.File, st state) {
-	db.AllocSize = allocSize
+	db.AllocSize = j.allocSize()
 	j.swap.Lock()
 	j.db = db
 	j.swap.Unlock()
@@ -285,7 +286,7 @@ func (j *Journal) beginEpoch() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("begin a new epoch: %w", err), removeIfThere(tmp))
 	}
-	db.AllocSize = allocSize
+	db.AllocSize = j.allocSize()
 	epoch := record.NewEpoch()
 	err = guard(func() error {
 		return db.Update(func(tx *bbolt.Tx) error { return j.putFirst(tx, epoch) })
