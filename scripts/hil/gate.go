@@ -154,7 +154,7 @@ func (b *bench) gate(ctx context.Context) {
 		if _, err := b.plug(ctx, port, commonRaw(), "wall"); err != nil {
 			return "", err
 		}
-		return b.allowed(ctx, port, "turn0")
+		return b.allowed(ctx, port, "second")
 	})
 	b.prove(ctx, "YUYV: the card that is refused does not", time.Minute, func(ctx context.Context) (string, error) {
 		return b.refused(ctx, port)
@@ -264,12 +264,12 @@ func (b *bench) refused(ctx context.Context, port int) (string, error) {
 
 func (b *bench) held(ctx context.Context, port int) (string, error) {
 	mark, began := b.c.mark(), time.Now()
-	if err := b.show(ctx, port, "turn1"); err != nil {
+	if err := b.show(ctx, port, "first"); err != nil {
 		return "", err
 	}
 	time.Sleep(8 * time.Second)
 	next := time.Now()
-	if err := b.show(ctx, port, "turn2"); err != nil {
+	if err := b.show(ctx, port, "second"); err != nil {
 		return "", err
 	}
 	got, err := b.c.wait(ctx, mark, "two entries and passages", func(es []event) bool { return len(passagesOf(es)) >= 2 })
@@ -304,7 +304,9 @@ func (b *bench) latency(ctx context.Context, port int, format string, n int) {
 			if err := b.show(ctx, port, fmt.Sprintf("turn%d", i%manyCards)); err != nil {
 				return "", err
 			}
-			_, err := b.c.wait(ctx, mark, fmt.Sprintf("passage %d of %d", i+1, n), func(es []event) bool { return len(passagesOf(es)) > i })
+			turn, cancel := context.WithTimeout(ctx, 20*time.Second)
+			_, err := b.c.wait(turn, mark, fmt.Sprintf("passage %d of %d", i+1, n), func(es []event) bool { return len(passagesOf(es)) > i })
+			cancel()
 			if err != nil {
 				return "", err
 			}

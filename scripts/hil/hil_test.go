@@ -80,7 +80,7 @@ func TestModuleOrder(t *testing.T) {
 // JPEG has no Huffman tables.
 func TestCards(t *testing.T) {
 	all := cards()
-	if len(all) != manyCards+3 {
+	if len(all) != manyCards+5 {
 		t.Fatalf("%d cards", len(all))
 	}
 	seen := map[string]bool{}

@@ -13,8 +13,10 @@ const (
 	setName  = "vn"
 )
 
-// manyCards is how many different people take turns behind the latency.
-const manyCards = 8
+// manyCards is how many different people take turns behind the latency: so
+// many that nobody comes again within the lane's repeat time, which would make
+// it the same scan.
+const manyCards = 16
 
 // person is somebody fictional.
 type person struct {
@@ -28,6 +30,8 @@ func people() map[string]person {
 	all := map[string]person{
 		"allowed": {"001199000001", "Trần Thị Thử", true},
 		"refused": {"001090000002", "Nguyễn Văn Mẫu", false},
+		"first":   {"001199000003", "Phạm Thị Giả", true},
+		"second":  {"001099000004", "Hoàng Văn Tưởng", true},
 	}
 	for i := range manyCards {
 		all[fmt.Sprintf("turn%d", i)] = person{fmt.Sprintf("0011990001%02d", i), "Lê Thị Ví Dụ", true}
