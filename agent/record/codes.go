@@ -90,8 +90,8 @@ func (c clockCode) MarshalText() ([]byte, error)      { return clockNames.text(u
 func (c timingCode) MarshalText() ([]byte, error)     { return timingNames.text(uint8(c)) }
 func (c doorCode) MarshalText() ([]byte, error)       { return doorNames.text(uint8(c)) }
 
-func (c *verdictCode) UnmarshalText(b []byte) error { return verdictNames.parse((*uint8)(c), b) }
-func (c *classCode) UnmarshalText(b []byte) error   { return classNames.parse((*uint8)(c), b) }
+func (c *verdictCode) UnmarshalText(b []byte) error    { return verdictNames.parse((*uint8)(c), b) }
+func (c *classCode) UnmarshalText(b []byte) error      { return classNames.parse((*uint8)(c), b) }
 func (c *credentialCode) UnmarshalText(b []byte) error { return credentialNames.parse((*uint8)(c), b) }
 
 func (c *directionCode) UnmarshalText(b []byte) error { return directionNames.parse((*uint8)(c), b) }
