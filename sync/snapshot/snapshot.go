@@ -117,7 +117,7 @@ func New(o Options, link *mqttlink.Link, log *slog.Logger) *Fetcher {
 }
 
 func newFetcher(o Options, link Reader, log *slog.Logger) *Fetcher {
-	f := &Fetcher{o: o, link: link, log: log.With("set", o.Set), wake: make(chan struct{}, 1)}
+	f := &Fetcher{o: o, link: link, log: log, wake: make(chan struct{}, 1)}
 	f.st.Set = o.Set
 	if g, ok := o.Store.Generation(o.Set); ok {
 		f.newest, f.kept = g.Version, g.Manifest

@@ -43,6 +43,12 @@ type box struct {
 // startBox runs a box on dir. boot names this run.
 func startBox(t *testing.T, o *office, dir, boot string) *box {
 	t.Helper()
+	return startBoxAs(t, o, dir, boot, "g1-"+boot)
+}
+
+// startBoxAs does so under a client id.
+func startBoxAs(t *testing.T, o *office, dir, boot, client string) *box {
+	t.Helper()
 	b := &box{t: t}
 	id, err := identity.Load(filepath.Join(dir, "identity"))
 	if err != nil {
@@ -66,7 +72,7 @@ func startBox(t *testing.T, o *office, dir, boot string) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.link, err = mqttlink.New(mqttlink.Options{Broker: o.url, ClientID: "g1-" + boot, KeepAlive: 10 * time.Second, Will: will}, discard)
+	b.link, err = mqttlink.New(mqttlink.Options{Broker: o.url, ClientID: client, KeepAlive: 10 * time.Second, Will: will}, discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package soaktest
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"gateagent/sync/brokertest"
 	"gateagent/sync/central"
 	"gateagent/sync/documents"
+	"gateagent/sync/mqttlink"
 	"gateagent/sync/outbox"
 	"gateagent/sync/presence"
 
@@ -157,6 +159,59 @@ func TestTwin(t *testing.T) {
 	}
 	first.append(1)
 	eventually(t, time.Minute, "the first goes on", first.delivered)
+}
+
+// A copied card: two boxes with one name, one identity, one client id and one
+// epoch. They throw each other out, both say so, central keeps one history
+// whole, and the box whose history it is not keeps all it has.
+func TestCopiedCard(t *testing.T) {
+	m := brokertest.StartMosquitto(t)
+	o := newOffice(t, m.URL())
+	o.publish(map[string][]byte{o.topics.Trust(origin.Site): o.trust(origin.Site)})
+	o.start()
+	dir, copied := t.TempDir(), t.TempDir()
+	b := startBoxAs(t, o, dir, "a", "g1")
+	for n := range 20 {
+		b.append(n)
+	}
+	eventually(t, time.Minute, "delivered", b.delivered)
+	b.stop()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	boxes := []*box{startBoxAs(t, o, dir, "b", "g1"), startBoxAs(t, o, copied, "c", "g1")}
+	for n := range 20 {
+		for _, b := range boxes {
+			b.append(100 + n)
+		}
+	}
+	eventually(t, 2*time.Minute, "both notice", func() bool {
+		for _, b := range boxes {
+			if b.link.Status().Fault.Code != mqttlink.FaultTaken && b.presence.Status().Fault.Code != presence.FaultTwin {
+				return false
+			}
+		}
+		return true
+	})
+	winner := -1
+	eventually(t, 2*time.Minute, "one history is kept", func() bool {
+		for i, b := range boxes {
+			if b.delivered() && boxes[1-i].outbox.Status().Fault.Code == outbox.FaultMismatch {
+				winner = i
+				return true
+			}
+		}
+		return false
+	})
+	if err := o.sink.audit(boxes[winner].journal.Position()); err != nil {
+		t.Error(err)
+	}
+	if st := boxes[1-winner].outbox.Status(); st.Queue() < 20 {
+		t.Errorf("the other box has only %d records left", st.Queue())
+	}
+	if o.reps.count(central.ReportFork) == 0 {
+		t.Error("central did not report two histories")
+	}
 }
 
 // A broker that loses, doubles and reorders what it has acknowledged.
