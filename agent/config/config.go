@@ -128,6 +128,7 @@ type Framing string
 
 // The choices of scanner.framing.
 const (
+	FrameAuto    Framing = "auto" // CR, LF or a pause, whichever comes first
 	FrameCR      Framing = "cr"
 	FrameLF      Framing = "lf"
 	FrameCRLF    Framing = "crlf"
@@ -147,7 +148,7 @@ type Scanner struct {
 	// serialscan.
 	Baud      int
 	Framing   Framing
-	Silence   time.Duration // gap that ends a code; set only with FrameSilence
+	Silence   time.Duration // gap that ends a code; set only with FrameAuto and FrameSilence
 	MaxLength int           // bytes of one code
 }
 

@@ -70,8 +70,8 @@ var scanners = []driver[Scanner]{
 			r.report(r.at[key], key, fmt.Sprintf("%d is not a speed of serial lines", s.Baud),
 				"use the speed the scanner is set to: "+strings.Trim(strings.ReplaceAll(fmt.Sprint(bauds), " ", ", "), "[]"))
 		}
-		s.Framing = Framing(r.choice(t, "framing", string(FrameCR),
-			string(FrameCR), string(FrameLF), string(FrameCRLF), string(FrameSTXETX), string(FrameSilence)))
+		s.Framing = Framing(r.choice(t, "framing", string(FrameAuto),
+			string(FrameAuto), string(FrameCR), string(FrameLF), string(FrameCRLF), string(FrameSTXETX), string(FrameSilence)))
 		s.Silence = r.duration(t, "silence", 80*time.Millisecond, 0, 2*time.Second)
 		s.MaxLength = r.integer(t, "max_length", gate.MaxPayload, 16, gate.MaxPayload, "")
 		r.silence(t, s)
@@ -164,10 +164,10 @@ func (r *reader) silence(t *table, s *Scanner) {
 		return
 	}
 	at := r.at[silence]
-	if s.Framing != FrameSilence {
+	if s.Framing != FrameSilence && s.Framing != FrameAuto {
 		if r.set[silence] {
 			r.report(at, silence, fmt.Sprintf("has no meaning with framing %q (%s)", s.Framing, r.where(framing)),
-				`delete this line, or write framing = "silence"`)
+				`delete this line, or write framing = "auto"`)
 		}
 		s.Silence = 0
 		return
