@@ -382,7 +382,7 @@ func TestStartError(t *testing.T) {
 		"busy":      {unix.EBUSY, ErrBusy},
 		"gone":      {unix.ENODEV, ErrGone},
 		"protocol":  {unix.EPROTO, ErrGone},
-		"bandwidth": {unix.ENOSPC, nil},
+		"bandwidth": {unix.ENOSPC, errBandwidth},
 	} {
 		err := startError(errors.New("Failed to start streaming: " + tt.errno.Error()))
 		if tt.want != nil && !errors.Is(err, tt.want) || tt.want == nil && (errors.Is(err, ErrGone) || errors.Is(err, ErrBusy)) {

@@ -1,6 +1,7 @@
 package v4l2cam
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -34,6 +35,9 @@ func privateField(dev *webcam.Webcam, name string) reflect.Value {
 	return reflect.ValueOf(dev).Elem().FieldByName(name)
 }
 
+// errBandwidth: the bus cannot carry what was agreed on.
+var errBandwidth = errors.New("not enough USB bandwidth")
+
 // startError says what a refused start means. The library flattens the
 // kernel's error number into text, so the text has to do.
 func startError(err error) error {
@@ -52,7 +56,7 @@ func startError(err error) error {
 		}
 	}
 	if strings.HasSuffix(err.Error(), unix.ENOSPC.Error()) {
-		return fmt.Errorf("%w (not enough USB bandwidth: another port, fewer cameras on one hub, or a smaller picture)", err)
+		return fmt.Errorf("%w (%w: another port, fewer cameras on one hub, or a smaller picture)", err, errBandwidth)
 	}
 	return err
 }

@@ -13,7 +13,12 @@ import (
 )
 
 // asked is what the configuration wants.
-type asked struct{ width, height, fps uint32 }
+type asked struct {
+	width, height, fps uint32
+	// narrow leaves the raw formats out where there is MJPEG: the USB bus had
+	// no room for them.
+	narrow bool
+}
 
 // costs lists the formats we read from the cheapest to the dearest: GREY is
 // copied, YUYV carries twice the bytes, NV12 half as many again but few USB
@@ -97,7 +102,11 @@ func (l layout) checked() (layout, error) {
 // collect lists the size nearest to the asked one for each format we read.
 func collect(dev formats, have map[webcam.PixelFormat]string, want asked) []offer {
 	var offers []offer
+	_, compressed := have[webcam.PixelFormat(mjpg)]
 	for _, f := range costs {
+		if want.narrow && compressed && f != mjpg {
+			continue
+		}
 		pf := webcam.PixelFormat(f)
 		if _, ok := have[pf]; !ok {
 			continue

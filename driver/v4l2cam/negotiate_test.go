@@ -139,7 +139,7 @@ func TestNegotiate(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lay, err := negotiate(&tt.cam, tt.cam.current, asked{1280, 720, 15})
+			lay, err := negotiate(&tt.cam, tt.cam.current, asked{1280, 720, 15, false})
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
@@ -154,15 +154,30 @@ func TestNegotiate(t *testing.T) {
 // and confirmed, 640×480 came).
 func TestNegotiateTakesTheDriversWord(t *testing.T) {
 	cam := fakeFormats{modes: []mode{{yuyv, 1280, 720, 30}}}
-	lay, err := negotiate(&cam, func() (layout, error) { return layout{yuyv, 640, 480, 1344}, nil }, asked{1280, 720, 15})
+	lay, err := negotiate(&cam, func() (layout, error) { return layout{yuyv, 640, 480, 1344}, nil }, asked{1280, 720, 15, false})
 	if err != nil || lay != (layout{yuyv, 640, 480, 1344}) {
 		t.Errorf("%+v, %v", lay, err)
 	}
 }
 
+func TestNegotiateOnANarrowBus(t *testing.T) {
+	for name, tt := range map[string]struct {
+		modes []mode
+		want  fourcc
+	}{
+		"compressed instead":    {[]mode{{yuyv, 1280, 720, 30}, {mjpg, 1280, 720, 30}}, mjpg},
+		"raw where only raw is": {[]mode{{yuyv, 1280, 720, 30}}, yuyv},
+	} {
+		cam := fakeFormats{modes: tt.modes}
+		if lay, err := negotiate(&cam, cam.current, asked{1280, 720, 15, true}); err != nil || lay.format != tt.want {
+			t.Errorf("%s: %v, %v", name, lay.format, err)
+		}
+	}
+}
+
 func TestListFormats(t *testing.T) {
 	cam := fakeFormats{modes: []mode{{format: 'H' | '2'<<8 | '6'<<16 | '4'<<24}, {format: 1}}}
-	_, err := negotiate(&cam, cam.current, asked{1280, 720, 15})
+	_, err := negotiate(&cam, cam.current, asked{1280, 720, 15, false})
 	if err == nil || !strings.Contains(err.Error(), "H264") || strings.ContainsRune(err.Error(), 1) {
 		t.Errorf("error %q", err)
 	}

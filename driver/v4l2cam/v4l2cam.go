@@ -84,6 +84,8 @@ type Device struct {
 	known identity
 	// strange is since when another camera sits at the configured node.
 	strange time.Time
+	// narrow: the bus once had no room for a raw format.
+	narrow bool
 }
 
 // New checks the options and touches no device.
@@ -123,7 +125,7 @@ func (d *Device) Open(ctx context.Context) (*Camera, error) {
 		return nil, err
 	}
 	d.mu.Lock()
-	known := d.known
+	known, narrow := d.known, d.narrow
 	d.mu.Unlock()
 	node, id, stranger, err := d.find.locate(d.opts.Device, known)
 	if err != nil {
@@ -132,8 +134,13 @@ func (d *Device) Open(ctx context.Context) (*Camera, error) {
 	if err := d.admit(stranger); err != nil {
 		return nil, err
 	}
-	c, err := d.start(node)
+	c, err := d.start(node, narrow)
 	if err != nil {
+		if errors.Is(err, errBandwidth) {
+			d.mu.Lock()
+			d.narrow = true // the next try asks for less
+			d.mu.Unlock()
+		}
 		return nil, fmt.Errorf("camera %s: %w", d.at(node), err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -182,7 +189,7 @@ func (d *Device) at(node string) string {
 
 // start does everything that needs the device open and leaves nothing behind
 // when it fails.
-func (d *Device) start(node string) (*Camera, error) {
+func (d *Device) start(node string, narrow bool) (*Camera, error) {
 	dev, err := webcam.Open(node)
 	if err != nil {
 		return nil, openError(err)
@@ -201,7 +208,7 @@ func (d *Device) start(node string) (*Camera, error) {
 	defer truth.Close()
 
 	lay, err := negotiate(dev, func() (layout, error) { return currentLayout(truth) },
-		asked{uint32(d.opts.Width), uint32(d.opts.Height), uint32(d.opts.FPS)})
+		asked{uint32(d.opts.Width), uint32(d.opts.Height), uint32(d.opts.FPS), narrow})
 	if err != nil {
 		return stop(err)
 	}
