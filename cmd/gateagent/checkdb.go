@@ -32,7 +32,7 @@ func checkdbCommand() *cobra.Command {
 func checkInChild(ctx context.Context, path string) error {
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return fmt.Errorf("%w: find this program: %w", cache.ErrNotChecked, err)
 	}
 	cmd := exec.CommandContext(ctx, self, "checkdb", path)
 	out, err := cmd.CombinedOutput()
@@ -40,7 +40,7 @@ func checkInChild(ctx context.Context, path string) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
-		return fmt.Errorf("start the check of %s: %w", path, err)
+		return fmt.Errorf("%w: start the check of %s: %w", cache.ErrNotChecked, path, err)
 	}
 	said, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(out)), "error: "), "\n")
 	return fmt.Errorf("%s (%w)", said, err)

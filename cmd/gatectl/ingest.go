@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"gateagent/agent/hint"
+	"gateagent/cmd/gatectl/intake"
 	"gateagent/sync/central"
-	"gateagent/sync/mqttlink"
 	"gateagent/sync/signed"
-	"gateagent/sync/wire"
 )
 
 // ingestFlags are what central's side of the journal runs by.
@@ -85,93 +80,13 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	return i.serve(cmd.Context(), log, central.Options{Signer: key, Pins: pins, Sink: sink})
 }
 
-// serve runs until ctx ends: central and its link.
+// serve runs until ctx ends.
 func (i *ingestFlags) serve(ctx context.Context, log *slog.Logger, o central.Options) error {
 	to, err := i.broker.broker("ingest")
 	if err != nil {
 		return err
 	}
-	if o.Topics, err = wire.NewTopics(to.Prefix); err != nil {
-		return fmt.Errorf("--prefix: %w", err)
-	}
-	var boot [8]byte
-	if _, err := rand.Read(boot[:]); err != nil {
-		return fmt.Errorf("draw the name of this run: %w", err)
-	}
-	o.Boot = hex.EncodeToString(boot[:])
-	via := &linkPublisher{}
-	o.Link = via
-	c, err := central.New(o, log)
-	if err != nil {
-		return err
-	}
-	topic, body := c.Will()
-	link, err := mqttlink.New(mqttlink.Options{
-		Broker: to.URL, ClientID: to.ClientID, Username: to.Username, Password: to.Password,
-		Will: &mqttlink.Will{Topic: topic, Body: body, Retained: true},
-	}, log)
-	if err != nil {
-		return hint.Wrap(err, "is --broker right?")
-	}
-	via.link = link
-	for _, filter := range c.Filters() {
-		link.Add(mqttlink.Subscription{
-			Filter: filter, QoS: 1, Queue: 1024, Once: true,
-			Handle: func(topic string, body []byte, _ bool) { c.Deliver(topic, body) },
-		})
-	}
-	up := make(chan struct{}, 1)
-	link.OnUp(func() {
-		select {
-		case up <- struct{}{}:
-		default:
-		}
-	})
-	return i.together(ctx, log, c, link, up)
-}
-
-// together runs central, its link, and the announcing of central after each
-// connect, and ends when all have.
-func (i *ingestFlags) together(ctx context.Context, log *slog.Logger, c *central.Central, link *mqttlink.Link, up <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 3)
-	go func() { ended <- link.Run(ctx) }()
-	go func() { ended <- c.Run(ctx) }()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				ended <- nil
-				return
-			case <-up:
-				announce(ctx, log, c)
-			}
-		}
-	}()
-	err := <-ended // on Ctrl-C, or because one cannot go on
-	cancel()
-	err = errors.Join(err, <-ended, <-ended)
-	s := c.Stats()
+	s, err := intake.Run(ctx, to, o, log)
 	log.Info("ended", "stored", s.Stored, "duplicates", s.Duplicates, "refused", s.Refused, "acks", s.Acks, "replies", s.Replies)
 	return err
-}
-
-// announceWithin bounds one announcement.
-const announceWithin = 10 * time.Second
-
-// announce says that central is there: gates then send what they have.
-func announce(ctx context.Context, log *slog.Logger, c *central.Central) {
-	ctx, cancel := context.WithTimeout(ctx, announceWithin)
-	defer cancel()
-	if err := c.Online(ctx); err != nil && ctx.Err() == nil {
-		log.Warn("central could not be announced; gates send at their next attempt", "error", err)
-	}
-}
-
-// linkPublisher is a link as central needs it.
-type linkPublisher struct{ link *mqttlink.Link }
-
-func (l *linkPublisher) Publish(ctx context.Context, topic string, body []byte, retained bool) error {
-	return l.link.Publish(ctx, topic, body, 1, retained)
 }
