@@ -167,7 +167,7 @@ func (c *Camera) capture() {
 	err := c.run()
 	// Unmaps the buffers: from here on nothing may touch them. Its errors
 	// (a dead device refuses to stop) change nothing for anybody.
-	c.src.Close()
+	_ = c.src.Close()
 	c.mu.Lock()
 	c.err, c.next, c.given, c.spare = err, nil, nil, nil
 	c.mu.Unlock()

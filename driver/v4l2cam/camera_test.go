@@ -6,7 +6,6 @@ import (
 	"errors"
 	"image"
 	stdjpeg "image/jpeg"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -341,7 +340,7 @@ func TestCloseEndsFrame(t *testing.T) {
 }
 
 func TestOpenWithoutCamera(t *testing.T) {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	d, err := New(Options{Device: t.TempDir() + "/video9", Sys: t.TempDir()}, log)
 	if err != nil {
 		t.Fatal(err)

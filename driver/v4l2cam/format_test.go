@@ -113,7 +113,7 @@ func TestLayoutChecked(t *testing.T) {
 func TestFormatRequestLayout(t *testing.T) {
 	want := map[uintptr]uintptr{8: 0xc0d05604, 4: 0xc0cc5604}[unsafe.Sizeof(uintptr(0))]
 	if getFormat != want {
-		t.Errorf("VIDIOC_G_FMT = %#x, want %#x", uintptr(getFormat), want)
+		t.Errorf("VIDIOC_G_FMT = %#x, want %#x", getFormat, want)
 	}
 	if at := unsafe.Offsetof(formatRequest{}.width); at != unsafe.Sizeof(uintptr(0)) {
 		t.Errorf("the union begins at %d", at)

@@ -26,7 +26,7 @@ func forgetBuffers(dev *webcam.Webcam) {
 	mapped := privateField(dev, "buffers")
 	for i := range mapped.Len() {
 		if b := mapped.Index(i).Bytes(); len(b) > 0 {
-			unix.Munmap(b) // nothing more can be done about a failure
+			_ = unix.Munmap(b) // nothing more can be done about a failure
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (d *Device) start(node string, narrow bool) (*Camera, error) {
 	}
 	closeOnExec(dev)
 	stop := func(err error) (*Camera, error) {
-		dev.Close() // the reason is err
+		_ = dev.Close() // the reason is err
 		return nil, err
 	}
 	// The library never tells what the driver really agreed to, nor the

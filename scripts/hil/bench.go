@@ -66,7 +66,7 @@ func (b *bench) close() {
 		b.stopWatch()
 		b.vm.stop()
 	}
-	os.RemoveAll(b.programs)
+	_ = os.RemoveAll(b.programs)
 }
 
 // root builds the guest's file system.

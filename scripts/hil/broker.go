@@ -41,7 +41,7 @@ func spawn(name string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		p.cmd.Wait() // how it ended shows in what it said
+		_ = p.cmd.Wait() // how it ended shows in what it said
 		close(p.done)
 	}()
 	return p, nil
@@ -52,11 +52,11 @@ func (p *process) end() {
 	if p == nil {
 		return
 	}
-	p.cmd.Process.Signal(os.Interrupt) // it may be gone
+	_ = p.cmd.Process.Signal(os.Interrupt) // it may be gone
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill() // as above
+		_ = p.cmd.Process.Kill() // as above
 		<-p.done
 	}
 }
@@ -88,7 +88,7 @@ func startBroker(ctx context.Context, dir string) (*process, int, error) {
 	for range 100 {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			c.Close()
+			_ = c.Close()
 			return p, port, nil
 		}
 		select {

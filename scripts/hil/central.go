@@ -89,7 +89,7 @@ func (c *central) run(ctx context.Context, args ...string) (string, error) {
 func (c *central) stop() {
 	c.ingest.end()
 	c.broker.end()
-	os.RemoveAll(c.dir)
+	_ = os.RemoveAll(c.dir)
 }
 
 // event is what the bench looks at in an event of DESIGN §4.4.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -194,8 +195,8 @@ func unpackKernel(ctx context.Context, deb, cache string) error {
 	}
 	image, version, stock, err := readKernel(tar.NewReader(bufio.NewReaderSize(pipe, 1<<20)))
 	if err != nil {
-		cmd.Process.Kill() // it would wait for us to read on
-		cmd.Wait()
+		_ = cmd.Process.Kill() // it would wait for us to read on
+		_ = cmd.Wait()
 		return fmt.Errorf("%s: %w", deb, err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -258,13 +259,13 @@ func cachedKernel(cache string) (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	for i := len(dirs) - 1; i >= 0; i-- {
-		k := kernel{version: strings.TrimPrefix(filepath.Base(dirs[i]), "kernel-"), image: filepath.Join(dirs[i], "vmlinuz")}
-		if k.modules, err = filepath.Glob(filepath.Join(dirs[i], "modules/*.ko")); err != nil {
+	for _, dir := range slices.Backward(dirs) {
+		k := kernel{version: strings.TrimPrefix(filepath.Base(dir), "kernel-"), image: filepath.Join(dir, "vmlinuz")}
+		if k.modules, err = filepath.Glob(filepath.Join(dir, "modules/*.ko")); err != nil {
 			return kernel{}, err
 		}
 		have := strings.Join(k.modules, "\n")
-		complete := !strings.HasSuffix(dirs[i], ".new")
+		complete := !strings.HasSuffix(dir, ".new")
 		for _, m := range guestModules {
 			complete = complete && strings.Contains(have, "-"+m+".ko")
 		}

@@ -161,7 +161,7 @@ func (b *bench) drivers(ctx context.Context) {
 		return b.comesBack(ctx, port, otherPort, thirdPort)
 	})
 	for _, p := range []int{otherPort, thirdPort} {
-		b.unplug(ctx, p) // the next proofs begin with empty ports; these may be
+		_ = b.unplug(ctx, p) // the next proofs begin with empty ports; these may be
 	}
 }
 

@@ -55,7 +55,7 @@ func (m *machine) start(ctx context.Context, k kernel, initramfs []byte, verbose
 	if err != nil {
 		return err
 	}
-	defer listen.Close()
+	defer func() { _ = listen.Close() }()
 	port := listen.Addr().(*net.TCPAddr).Port
 	initrd := filepath.Join(m.dir, "initrd")
 	if err := os.WriteFile(initrd, initramfs, 0o600); err != nil {
@@ -79,7 +79,7 @@ func (m *machine) start(ctx context.Context, k kernel, initramfs []byte, verbose
 	}
 	m.wait.Go(func() {
 		m.readConsole(out, verbose)
-		m.qemu.Wait() // killed or powered off: both are right
+		_ = m.qemu.Wait() // killed or powered off: both are right
 		close(m.ended)
 	})
 	if m.qmp, err = dialQMP(socket); err != nil {
@@ -97,7 +97,7 @@ func (m *machine) start(ctx context.Context, k kernel, initramfs []byte, verbose
 		}
 		m.note(e, verbose)
 	})
-	m.wait.Go(func() { m.Run() }) // its end shows in Ask
+	m.wait.Go(func() { _ = m.Run() }) // its end shows in Ask
 	select {
 	case <-ready:
 	case <-m.ended:
@@ -110,14 +110,14 @@ func (m *machine) start(ctx context.Context, k kernel, initramfs []byte, verbose
 }
 
 func (m *machine) accept(ctx context.Context, l net.Listener) (net.Conn, error) {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	done := make(chan struct{})
 	defer close(done)
 	m.wait.Go(func() {
 		select {
 		case <-m.ended:
-			l.Close()
+			_ = l.Close()
 		case <-done:
 		}
 	})
@@ -198,20 +198,20 @@ func (m *machine) lastWords() string {
 func (m *machine) stop() {
 	if m.Conn != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		m.Ask(ctx, control.Request{Off: &control.Off{}}) // it may be past answering
+		_, _ = m.Ask(ctx, control.Request{Off: &control.Off{}}) // it may be past answering
 		cancel()
 		select {
 		case <-m.ended:
 		case <-time.After(3 * time.Second):
 		}
-		m.Conn.Close()
+		_ = m.Close()
 	}
 	if m.qmp != nil {
-		m.qmp.close()
+		_ = m.qmp.close()
 	}
 	if m.qemu != nil && m.qemu.Process != nil {
-		m.qemu.Process.Kill() // gone already, mostly
+		_ = m.qemu.Process.Kill() // gone already, mostly
 	}
 	m.wait.Wait()
-	os.RemoveAll(m.dir)
+	_ = os.RemoveAll(m.dir)
 }

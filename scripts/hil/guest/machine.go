@@ -61,7 +61,7 @@ func network(name, address string, bits int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var ip, mask [4]byte
 	for i, part := range strings.SplitN(address, ".", 4) {
 		if _, err := fmt.Sscan(part, &ip[i]); err != nil {

@@ -39,7 +39,7 @@ func main() {
 	// its last lines.
 	time.Sleep(200 * time.Millisecond)
 	unix.Sync()
-	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	select {}
 }
 
@@ -67,7 +67,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
@@ -111,7 +111,7 @@ func (g *guest) say(m control.Message) {
 	}
 	g.send.Lock()
 	defer g.send.Unlock()
-	g.conn.Write(append(b, '\n'))
+	_, _ = g.conn.Write(append(b, '\n'))
 }
 
 func (g *guest) serve(ctx context.Context) error {

@@ -62,7 +62,7 @@ func (p *ports) plug(r control.Plug) error {
 	}
 	order := fmt.Sprintf("%d %d %d %d", r.Port, kernel.Fd(), usbcam.DeviceID, usbcam.SpeedHigh)
 	if err := os.WriteFile(attach, []byte(order), 0); err != nil {
-		socket.Close()
+		_ = socket.Close()
 		return fmt.Errorf("plug in: %w", err)
 	}
 	in := &plugged{cam: cam, socket: socket, done: make(chan struct{})}
@@ -85,7 +85,7 @@ func (p *ports) unplug(port int) error {
 		return fmt.Errorf("nothing is plugged into port %d", port)
 	}
 	delete(p.plugged, port)
-	in.socket.Close()
+	_ = in.socket.Close()
 	<-in.done
 	if in.err != nil && !errors.Is(in.err, net.ErrClosed) {
 		return in.err

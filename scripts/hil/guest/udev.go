@@ -28,14 +28,14 @@ func links(ctx context.Context) {
 		have, _ := filepath.Glob(byID + "/*")
 		for _, link := range have {
 			if to, err := os.Readlink(link); err != nil || to != want[link] {
-				os.Remove(link)
+				_ = os.Remove(link)
 			} else {
 				delete(want, link)
 			}
 		}
 		for link, to := range want {
 			if os.MkdirAll(byID, 0o755) == nil {
-				os.Symlink(to, link) // next time, if not now
+				_ = os.Symlink(to, link) // next time, if not now
 			}
 		}
 		select {

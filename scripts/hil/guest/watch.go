@@ -63,7 +63,7 @@ func (w *watcher) session(ctx context.Context, dev *v4l2cam.Device) error {
 	if err != nil {
 		return err
 	}
-	defer cam.Close()
+	defer func() { _ = cam.Close() }()
 	s := cam.Stats()
 	w.seen.Opens = append(w.seen.Opens, control.Opened{Node: s.Node, Format: s.Format, Width: s.Width, Height: s.Height, FPS: s.FPS})
 	defer func() { w.seen.Bad += cam.Stats().Bad }()
