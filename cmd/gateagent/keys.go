@@ -47,6 +47,16 @@ func loadKeys(cfg *config.Config, log *slog.Logger) keys {
 	return k
 }
 
+// has says whether there is a key for a set.
+func (k keys) has(set string) bool {
+	for _, s := range k.sets {
+		if s.Name == set {
+			return s.HasKey
+		}
+	}
+	return false
+}
+
 // entryKey gives the key under which subjects are named.
 func (k keys) entryKey() (gate.Key, bool) {
 	if k.entry == nil {

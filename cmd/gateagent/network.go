@@ -154,7 +154,7 @@ func (noPosition) Acked() record.Position    { return record.Position{} }
 func (n *network) tasks() []supervise.Task {
 	tasks := []supervise.Task{{Name: "presence", Run: n.presence.Run}}
 	if n.outbox != nil {
-		tasks = append(tasks, supervise.Task{Name: "outbox", Run: n.outbox.Run})
+		tasks = append(tasks, supervise.Task{Name: "outbox", Run: n.sendEntries})
 	}
 	for _, f := range n.fetchers {
 		tasks = append(tasks, supervise.Task{Name: "data:" + f.Status().Set, Run: f.Run})
@@ -165,6 +165,15 @@ func (n *network) tasks() []supervise.Task {
 		supervise.Task{Name: "news", Run: n.tellNews},
 		supervise.Task{Name: "link", Run: n.link.Run},
 	)
+}
+
+// sendEntries runs the outbox and says in the end what it did.
+func (n *network) sendEntries(ctx context.Context) error {
+	err := n.outbox.Run(ctx)
+	s := n.outbox.Status()
+	n.box.part("sync").Info("entries sent", "records", s.Sent, "resent", s.Resent, "acknowledgements", s.Acks,
+		"rewinds", s.Rewinds, "waiting", s.Queue())
+	return err
 }
 
 // tellNews asks for a new state whenever the health of the box has changed.
@@ -199,6 +208,9 @@ func (n *network) takePolicy(d signed.Document) (apply func(), err error) {
 }
 
 func (n *network) trustTaken(t signed.Trust) {
+	if t.Floor > 0 {
+		n.box.clock.Set(time.Unix(t.Floor, 0))
+	}
 	n.box.event(gate.EventTrust, map[string]any{"ver": t.Ver, "state": "in_force"})
 	for _, f := range n.fetchers {
 		f.Retry()

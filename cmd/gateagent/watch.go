@@ -144,7 +144,7 @@ func (b *box) lookAtData() {
 		switch refused := b.refused(s.Set); {
 		case s.Fault != nil:
 			b.say(name, health.Failed, health.DataDamaged, s.Fault.Error())
-		case !s.HasKey:
+		case !b.keys.has(s.Set) || s.Version > 0 && !s.HasKey:
 			b.say(name, health.Failed, health.DataKeyMissing, keyDetail(s))
 		case s.Version == 0 && refused != "":
 			b.say(name, health.Failed, health.DataRefused, refused)

@@ -68,7 +68,7 @@ policy publish, ingest.`,
 	})
 	root.AddCommand(
 		keygenCommand(), trustCommand(), snapshotCommand(), policyCommand(),
-		watchCommand(), ingestCommand(), verifyCommand(), versionCommand(),
+		watchCommand(), ingestCommand(), verifyCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

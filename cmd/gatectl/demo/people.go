@@ -1,0 +1,169 @@
+package demo
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"gateagent/agent/gate"
+)
+
+// crowd is how many fictional people are on the list beside those who come to
+// the gate.
+const crowd = 100_000
+
+// visitor is one who comes to the gate: a row of the truth with a card.
+type visitor struct {
+	row     row
+	number  gate.Number
+	payload string
+	seed    uint64
+}
+
+// The names are made up of common parts; any likeness is chance.
+var (
+	surnames = []string{"Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi", "Đỗ", "Ngô"}
+	middles  = []string{"Văn", "Thị", "Minh", "Ngọc", "Thử", "Đức"}
+	givens   = []string{"Mẫu", "Ví Dụ", "Nghiệm", "Thử", "Giả", "Định", "Tưởng", "Bịa"}
+	streets  = []string{"Phố Thử Nghiệm", "Ngõ Ví Dụ", "Đường Mẫu", "Ấp Tưởng Tượng"}
+	places   = []string{"001", "079", "048", "031", "092", "038", "040"}
+	towns    = []string{"Hà Nội", "TP. Hồ Chí Minh", "Đà Nẵng", "Hải Phòng", "Cần Thơ", "Thanh Hóa", "Nghệ An"}
+)
+
+// number draws a fictional personal number: place, century and sex, year, six
+// digits.
+func number(r *rand.Rand, year int, female bool) gate.Number {
+	g := (year - 1900) / 100 * 2
+	if female {
+		g++
+	}
+	return gate.Number(fmt.Sprintf("%s%d%02d%06d", places[r.IntN(len(places))], g, year%100, r.IntN(1_000_000)))
+}
+
+// visitors makes everybody who comes at one level, in a shuffled order that the
+// seed fixes. round keeps the numbers of different rounds apart.
+func visitors(seed uint64, round, each int) []visitor {
+	r := rand.New(rand.NewPCG(seed, uint64(round)))
+	var all []visitor
+	for range each {
+		for _, row := range truth {
+			all = append(all, newVisitor(r, row))
+		}
+	}
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func newVisitor(r *rand.Rand, row row) visitor {
+	year, female := 1950+r.IntN(55), r.IntN(2) == 1
+	v := visitor{row: row, number: number(r, year, female), seed: r.Uint64()}
+	if row.show == phone {
+		v.payload, v.number = row.text, ""
+		return v
+	}
+	sex := "Nam"
+	if female {
+		sex = "Nữ"
+	}
+	born := time.Date(year, time.Month(1+r.IntN(12)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
+	if row.text != "" { // two contradictions: the other sex and another year
+		if female {
+			sex = "Nam"
+		} else {
+			sex = "Nữ"
+		}
+		born = born.AddDate(1, 0, 0)
+	}
+	issued := time.Date(2021, time.Month(2+r.IntN(10)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
+	old := ""
+	if r.IntN(2) == 0 {
+		old = fmt.Sprintf("%09d", r.IntN(1_000_000_000))
+	}
+	v.payload = fmt.Sprintf("%s|%s|%s %s %s|%s|%s|Số %d, %s, %s|%s", string(v.number), old,
+		pick(r, surnames), pick(r, middles), pick(r, givens), born.Format("02012006"), sex,
+		1+r.IntN(200), pick(r, streets), pick(r, towns), issued.Format("02012006"))
+	if r.IntN(3) == 0 { // the card of 2024 has four more fields
+		v.payload += "||||"
+	}
+	return v
+}
+
+func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
+
+// writePeople writes the list that central publishes, as the CSV that
+// `gatectl snapshot build` takes: the crowd, and those visitors who are on it.
+func writePeople(w io.Writer, seed uint64, today time.Time, come []visitor) (people int, err error) {
+	buf := bufio.NewWriter(w)
+	out := csv.NewWriter(buf)
+	if err := out.Write([]string{"id", "doses", "positive", "recovered", "tests", "flags", "quarantine_until", "lists", "valid_to"}); err != nil {
+		return 0, err
+	}
+	used := map[gate.Number]bool{}
+	for _, v := range come {
+		used[v.number] = true // nobody in the crowd has a visitor's number
+		if f := v.row.facts; f != nil {
+			people++
+			if err := out.Write(line(v.number, *f, today)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	r := rand.New(rand.NewPCG(seed, 1<<32))
+	for n := 0; n < crowd; {
+		id := number(r, 1940+r.IntN(70), r.IntN(2) == 1)
+		if used[id] {
+			continue
+		}
+		used[id] = true
+		n++
+		people++
+		if err := out.Write(line(id, someFacts(r), today)); err != nil {
+			return 0, err
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return 0, err
+	}
+	return people, buf.Flush()
+}
+
+// someFacts draws facts in proportions of late 2021: most have two doses.
+func someFacts(r *rand.Rand) facts {
+	switch n := r.IntN(100); {
+	case n < 70:
+		second := 20 + r.IntN(200)
+		return facts{doses: []dose{{1, 2, second + 28}, {2, 2, second}}}
+	case n < 85:
+		return facts{doses: []dose{{1, 2, 1 + r.IntN(60)}}}
+	case n < 90:
+		return facts{recovered: 1 + r.IntN(300)}
+	case n < 92:
+		return facts{positive: 1 + r.IntN(20)}
+	case n < 94:
+		return facts{quarantine: 1 + r.IntN(14)}
+	default:
+		return facts{}
+	}
+}
+
+func line(id gate.Number, f facts, today time.Time) []string {
+	day := func(ago int) string {
+		if ago == 0 {
+			return ""
+		}
+		return today.AddDate(0, 0, -ago).Format(time.DateOnly)
+	}
+	doses := ""
+	for i, d := range f.doses {
+		if i > 0 {
+			doses += ";"
+		}
+		doses += strconv.Itoa(d.n) + "/" + strconv.Itoa(d.of) + "@" + day(d.ago)
+	}
+	return []string{string(id), doses, day(f.positive), day(f.recovered), "", "", day(-f.quarantine), "", ""}
+}
