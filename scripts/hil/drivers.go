@@ -132,13 +132,15 @@ func (b *bench) drivers(ctx context.Context) {
 		return "", nil
 	})
 	b.prove(ctx, "camera driver: a camera in use is told from a broken one", 30*time.Second, func(ctx context.Context) (string, error) {
-		first := make(chan error, 1)
+		mark, first := b.vm.mark(), make(chan error, 1)
 		go func() {
-			_, err := b.watch(ctx, control.Watch{Device: link(common), Seconds: 6})
+			_, err := b.watch(ctx, control.Watch{Device: link(common), Seconds: 8})
 			first <- err
 		}()
-		time.Sleep(3 * time.Second) // the first one streams by then
-		seen, err := b.watch(ctx, control.Watch{Device: nodeCommon, Seconds: 2})
+		if err := b.vm.line(ctx, mark, "watch", "open "); err != nil {
+			return "", errors.Join(err, <-first)
+		}
+		seen, err := b.watch(ctx, control.Watch{Device: nodeCommon, Seconds: 5})
 		if err := errors.Join(err, <-first); err != nil {
 			return "", err
 		}
@@ -208,16 +210,19 @@ func (b *bench) comesBack(ctx context.Context, port, otherPort, thirdPort int) (
 		seen *control.Seen
 		err  error
 	}
-	done := make(chan outcome, 1)
+	mark, done := b.vm.mark(), make(chan outcome, 1)
 	go func() {
 		seen, err := b.watch(ctx, control.Watch{Device: "/dev/video0", Until: second, Seconds: 40, Lasting: true})
 		done <- outcome{seen, err}
 	}()
-	time.Sleep(2 * time.Second)
+	if err := b.vm.line(ctx, mark, "watch", "open /dev/video0"); err != nil {
+		return "", err
+	}
+	time.Sleep(time.Second) // in the middle of things
 	if err := b.unplug(ctx, port); err != nil {
 		return "", err
 	}
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // its absence is noticed
 	if _, err := b.plug(ctx, thirdPort, decoy, "wall"); err != nil {
 		return "", err
 	}

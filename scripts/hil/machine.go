@@ -153,31 +153,46 @@ func (m *machine) note(e control.Message, verbose bool) {
 	m.news = make(chan struct{})
 }
 
-// mark gives the present end of the events, for [machine.exit].
+// mark gives the present end of the events, for [machine.line] and
+// [machine.exit].
 func (m *machine) mark() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.events)
 }
 
+// line waits for an output line of a program, after a mark, that contains a
+// word.
+func (m *machine) line(ctx context.Context, after int, name, word string) error {
+	_, err := m.event(ctx, after, name+" to say "+word, func(e control.Message) bool {
+		return e.Name == name && e.Event == "line" && strings.Contains(e.Text, word)
+	})
+	return err
+}
+
 // exit waits for a program to end, after a mark, and gives its exit code.
 func (m *machine) exit(ctx context.Context, after int, name string) (int, error) {
-	for at := after; ; {
+	e, err := m.event(ctx, after, name+" to end", func(e control.Message) bool { return e.Name == name && e.Event == "exit" })
+	return e.Code, err
+}
+
+// event waits for an event after a mark.
+func (m *machine) event(ctx context.Context, after int, what string, wanted func(control.Message) bool) (control.Message, error) {
+	for {
 		m.mu.Lock()
-		fresh, news := m.events[at:], m.news
+		fresh, news := m.events[after:], m.news
 		m.mu.Unlock()
 		for _, e := range fresh {
-			at++
-			if e.Name == name && e.Event == "exit" {
-				return e.Code, nil
+			if after++; wanted(e) {
+				return e, nil
 			}
 		}
 		select {
 		case <-news:
 		case <-m.ended:
-			return 0, errors.New("the guest ended")
+			return control.Message{}, errors.New("the guest ended")
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%s does not end: %w", name, ctx.Err())
+			return control.Message{}, fmt.Errorf("wait for %s: %w", what, ctx.Err())
 		}
 	}
 }

@@ -78,7 +78,8 @@ type Put struct {
 }
 
 // Watch opens a camera by driver/v4l2cam and reads codes from it. Its answer
-// comes when the watch ends.
+// comes when the watch ends; each opening is an event before ("line" of
+// "watch": "open /dev/video0").
 type Watch struct {
 	Device  string
 	Width   int

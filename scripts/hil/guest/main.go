@@ -159,7 +159,7 @@ func (g *guest) do(ctx context.Context, r control.Request) (m control.Message, e
 	case r.Relay != nil:
 		return m, work(ctx, *r.Relay)
 	case r.Watch != nil:
-		m.Seen, err = watch(ctx, *r.Watch)
+		m.Seen, err = watch(ctx, *r.Watch, g.say)
 		return m, err
 	}
 	return m, errors.New("guest: a request for nothing")

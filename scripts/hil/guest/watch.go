@@ -17,8 +17,9 @@ import (
 	"gateagent/scripts/hil/control"
 )
 
-// watch reads codes through driver/v4l2cam and driver/qr alone.
-func watch(ctx context.Context, r control.Watch) (*control.Seen, error) {
+// watch reads codes through driver/v4l2cam and driver/qr alone. It says when
+// it has opened the camera.
+func watch(ctx context.Context, r control.Watch, say func(control.Message)) (*control.Seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.Seconds)*time.Second)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
@@ -26,7 +27,7 @@ func watch(ctx context.Context, r control.Watch) (*control.Seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := watcher{want: r.Until, reader: qr.NewReader(), seen: &control.Seen{Texts: map[string]int{}}}
+	w := watcher{say: say, want: r.Until, reader: qr.NewReader(), seen: &control.Seen{Texts: map[string]int{}}}
 	began := cpuSeconds()
 	for ctx.Err() == nil {
 		err := w.session(ctx, dev)
@@ -50,6 +51,7 @@ func watch(ctx context.Context, r control.Watch) (*control.Seen, error) {
 }
 
 type watcher struct {
+	say           func(control.Message)
 	want          string
 	done          bool
 	reader        qr.Reader
@@ -66,6 +68,7 @@ func (w *watcher) session(ctx context.Context, dev *v4l2cam.Device) error {
 	defer func() { _ = cam.Close() }()
 	s := cam.Stats()
 	w.seen.Opens = append(w.seen.Opens, control.Opened{Node: s.Node, Format: s.Format, Width: s.Width, Height: s.Height, FPS: s.FPS})
+	w.say(control.Message{Event: "line", Name: "watch", Text: "open " + s.Node})
 	defer func() { w.seen.Bad += cam.Stats().Bad }()
 	for {
 		began := time.Now()
