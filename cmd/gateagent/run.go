@@ -5,9 +5,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"gateagent/agent/config"
+	"gateagent/agent/feed"
+	"gateagent/agent/health"
 	"gateagent/agent/hint"
+	"gateagent/agent/localapi"
 	"gateagent/agent/statuspage"
 	"gateagent/agent/supervise"
 	"gateagent/cache"
@@ -64,17 +68,37 @@ func runAgent(ctx context.Context, path string, stderr io.Writer) error {
 	return err
 }
 
-// runPageOnly serves nothing but what is wrong with the configuration.
+// runPageOnly serves nothing but what is wrong with the configuration: on the
+// page, and to whoever asks for the status.
 func runPageOnly(ctx context.Context, loaded config.Loaded, log *slog.Logger) error {
 	salvage := loaded.Report.Salvage()
 	page := statuspage.New(statuspage.Options{Listen: salvage.Listen, Broken: &loaded.Report}, log.With("component", "page"))
-	group := supervise.New(log, nil)
-	if err := group.Add(supervise.Task{Name: "page", Run: page.Run}); err != nil {
-		return err
+	local := localapi.New(localapi.Options{
+		Socket: salvage.Socket, Box: onlyConfig(loaded.Report.File), Feed: feed.New(1),
+	}, log.With("component", "local"))
+	group := supervise.New(log.With("component", "supervise"), nil)
+	for _, t := range []supervise.Task{{Name: "page", Run: page.Run}, {Name: "local", Run: local.Run}} {
+		if err := group.Add(t); err != nil {
+			return err
+		}
 	}
 	log.Error("no configuration to run with: no lane works; the page says what to mend", "page", "http://"+salvage.Listen+"/")
 	notify(log, daemon.SdNotifyReady)
 	return group.Run(ctx)
+}
+
+// onlyConfig gives the view of a box that has no configuration: all that is
+// known of it is which file is to be mended.
+func onlyConfig(file string) func() health.Box {
+	started, boot := time.Now().UTC(), newBoot()
+	parts := health.New(time.Now)
+	parts.Declare("config", health.ByGate, "")
+	parts.Set("config", health.Failed, health.NewFault(health.ConfigBroken, file))
+	return func() health.Box {
+		return health.Box{
+			Report: parts.Report(), Version: thisVersion().String(), Boot: boot, Now: time.Now().UTC(), Started: started,
+		}
+	}
 }
 
 func notify(log *slog.Logger, state string) {

@@ -99,6 +99,10 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		}
 		fmt.Fprintf(w, "  hint: %s\n        %s\n", c.Fault.NextStep.VI, c.Fault.NextStep.EN)
 	}
+	if s.Site == "" { // without a configuration there is no more to say
+		fmt.Fprintf(w, "\n%-10s %s, boot %s, since %s\n", "gate", s.Version, s.Boot, local(s.Started))
+		return nil
+	}
 	fmt.Fprintf(w, "\n%-10s %s/%s, %s, boot %s, since %s\n", "gate", s.Site, s.Gate, s.Version, s.Boot, local(s.Started))
 	fmt.Fprintf(w, "%-10s %s, %s\n", "clock", local(s.Now), s.Clock)
 	builtIn := ""

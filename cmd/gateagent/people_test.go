@@ -1,0 +1,134 @@
+package main_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"regexp"
+	"slices"
+	"testing"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/policy"
+	"gateagent/agent/record"
+)
+
+// person is fictional.
+type person struct {
+	number  gate.Number
+	name    string
+	address string
+}
+
+// someone gives the n-th of 100,000 fictional men born in Hà Nội in 1990.
+func someone(n int) person {
+	return person{
+		number:  gate.Number(fmt.Sprintf("00109%07d", n)),
+		name:    fmt.Sprintf("Nguyễn Văn Thứ %d", n),
+		address: fmt.Sprintf("Số %d, Phố Không Có Thật, Hà Nội", n),
+	}
+}
+
+// card is what the code on the person's ID card says.
+func (p person) card() string {
+	return fmt.Sprintf("%s||%s|15071990|Nam|%s|20082021", string(p.number), p.name, p.address)
+}
+
+// policies are the rules that were in force while a test ran.
+type policies map[gate.PolicyRef]*policy.Policy
+
+func rulesOf(ps ...*policy.Policy) policies {
+	m := policies{policy.Default().Ref(): policy.Default()}
+	for _, p := range ps {
+		m[p.Ref()] = p
+	}
+	return m
+}
+
+// replay holds every entry to its recorded inputs: under the policy that it
+// names they give the recorded decision. It reads the CloudEvent as anybody
+// would who has nothing else.
+func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
+	t.Helper()
+	for _, e := range events {
+		if e.Type() != record.TypeEntry {
+			continue
+		}
+		body, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entry struct {
+			Data struct {
+				Seq     uint64   `json:"seq"`
+				Verdict string   `json:"verdict"`
+				Class   string   `json:"class"`
+				Reasons []string `json:"reasons"`
+				Inputs  string   `json:"inputs"`
+				Policy  struct {
+					ID  string `json:"id"`
+					Ver uint64 `json:"ver"`
+				} `json:"policy"`
+			} `json:"data"`
+		}
+		if err := json.Unmarshal(body, &entry); err != nil {
+			t.Fatal(err)
+		}
+		d := entry.Data
+		if slices.Contains(d.Reasons, string(gate.ReasonStoreFault)) || slices.Contains(d.Reasons, string(gate.ReasonRecordFault)) {
+			continue // decided by on_fault, not by a policy
+		}
+		p := rules[gate.PolicyRef{ID: d.Policy.ID, Version: d.Policy.Ver}]
+		if p == nil {
+			t.Errorf("entry %d was decided by %+v, which was never in force", d.Seq, d.Policy)
+			continue
+		}
+		cbor, err := base64.RawURLEncoding.DecodeString(d.Inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := record.DecodeInputs(cbor)
+		if err != nil {
+			t.Fatalf("entry %d: %v", d.Seq, err)
+		}
+		again := p.Decide(in)
+		reasons := []string{}
+		for _, r := range again.ReasonList() {
+			reasons = append(reasons, string(r))
+		}
+		if again.Verdict.String() != d.Verdict || again.Class.String() != d.Class || !slices.Equal(reasons, d.Reasons) {
+			t.Errorf("entry %d says %s %s %v; its inputs give %v %v %v", d.Seq, d.Verdict, d.Class, d.Reasons, again.Verdict, again.Class, reasons)
+		}
+		judged++
+	}
+	return judged
+}
+
+// wholeChain holds a journal to being gap-free, once and unbroken from record
+// 1 of its epoch.
+func wholeChain(t testing.TB, events []record.Event) record.Position {
+	t.Helper()
+	var at record.Position
+	for i, e := range events {
+		l := e.Link()
+		if i == 0 {
+			at.Epoch = e.Epoch()
+		}
+		if e.Epoch() != at.Epoch || l.Seq != uint64(i)+1 || l.Prev != at.Head {
+			t.Fatalf("record %d of epoch %s does not follow record %d of %s", l.Seq, e.Epoch(), at.Seq, at.Epoch)
+		}
+		if err := l.Record.Check(); err != nil {
+			t.Fatalf("record %d: %v", l.Seq, err)
+		}
+		at.Seq, at.Head = l.Seq, l.Hash()
+	}
+	return at
+}
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+// plain gives what a reader of a page sees.
+func plain(page string) string {
+	return html.UnescapeString(tags.ReplaceAllString(page, " "))
+}
