@@ -84,6 +84,16 @@ func findMosquitto() (string, error) {
 // URL is what mqttlink.Options.Broker takes.
 func (m *Mosquitto) URL() string { return "mqtt://" + m.addr }
 
+// Saved gives when its persistence file was last written; false while there is
+// none, so that a kill now loses all that is retained.
+func (m *Mosquitto) Saved() (time.Time, bool) {
+	info, err := os.Stat(filepath.Join(filepath.Dir(m.conf), "mosquitto.db"))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return info.ModTime(), true
+}
+
 // Kill ends it with SIGKILL: nothing is written that was not written before.
 func (m *Mosquitto) Kill() { m.end(syscall.SIGKILL) }
 
