@@ -8,7 +8,9 @@ export CGO_ENABLED ?= 0
 
 # -buildvcs stamps the commit where git is there; elsewhere the build goes on.
 VCS     := $(shell git rev-parse --is-inside-work-tree >/dev/null 2>&1 && echo true || echo false)
-RELEASE := -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
+# Pages on the loopback need no HTTP/2; without it the box's program is 0.5 MiB smaller.
+TAGS    := nethttpomithttp2
+RELEASE := -tags $(TAGS) -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 TOOL    := $(GO) tool -modfile=scripts/tools/go.mod
 
 .DEFAULT_GOAL := help

@@ -60,6 +60,11 @@ gate = "%s"
 [storage]
 dir = "%s"
 
+# The machine of a demo is busy with other things: its disk may take longer than
+# the 250 ms that a gate grants by default.
+[record]
+wait = "2s"
+
 [mqtt]
 broker = "%s"
 
