@@ -403,5 +403,5 @@ func (b *bench) endAgent(ctx context.Context) (string, error) {
 		return "", err
 	}
 	all, err := b.c.received()
-	return fmt.Sprintf("%d records; %s", len(all), strings.TrimSpace(said)), err
+	return fmt.Sprintf("%d records; %s", len(all), strings.Join(strings.Split(strings.TrimSpace(said), "\n"), "; ")), err
 }

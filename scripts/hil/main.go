@@ -82,6 +82,9 @@ func say(format string, args ...any) { fmt.Printf("     "+format+"\n", args...) 
 // prove runs one proof and prints how it went. What it returns in words is
 // shown behind a PASS.
 func (b *bench) prove(ctx context.Context, what string, limit time.Duration, proof func(ctx context.Context) (string, error)) bool {
+	if ctx.Err() != nil {
+		return false // interrupted: said once, at the end
+	}
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
