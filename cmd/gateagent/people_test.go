@@ -67,8 +67,8 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 				Reasons []string `json:"reasons"`
 				Inputs  string   `json:"inputs"`
 				Policy  struct {
-					ID  string `json:"id"`
-					Ver uint64 `json:"ver"`
+					ID      string `json:"id"`
+					Version uint64 `json:"version"`
 				} `json:"policy"`
 			} `json:"data"`
 		}
@@ -79,7 +79,7 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 		if slices.Contains(d.Reasons, string(gate.ReasonStoreFault)) || slices.Contains(d.Reasons, string(gate.ReasonRecordFault)) {
 			continue // decided by on_fault, not by a policy
 		}
-		p := rules[gate.PolicyRef{ID: d.Policy.ID, Version: d.Policy.Ver}]
+		p := rules[gate.PolicyRef{ID: d.Policy.ID, Version: d.Policy.Version}]
 		if p == nil {
 			t.Errorf("entry %d was decided by %+v, which was never in force", d.Seq, d.Policy)
 			continue

@@ -1,0 +1,329 @@
+package main_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/policy"
+	"gateagent/agent/record"
+	"gateagent/cache/block"
+	"gateagent/sync/brokertest"
+	"gateagent/sync/central"
+	"gateagent/sync/mqttlink"
+	"gateagent/sync/signed"
+	"gateagent/sync/wire"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+const (
+	site  = "hn01"
+	setID = "vn-1" // kid of the key of the set vn
+)
+
+var setKey = gate.Key{0x5e, 0x7}
+
+// office is central: its keys, its broker, what it has been sent.
+type office struct {
+	t      testing.TB
+	broker *brokertest.Broker
+	topics wire.Topics
+	keys   map[signed.Role]signed.Signer
+	pins   *central.Pins
+	ledger *ledger
+	rules  *policy.Policy // as published
+
+	mu      sync.Mutex
+	reports []central.Report // mu guards it
+}
+
+// newOffice starts a broker on which a trust list and a policy are retained.
+// The policy is the built-in one, but it makes do with the clock of a machine
+// that nobody has set: on which the tests run is not theirs to choose.
+func newOffice(t testing.TB) *office {
+	t.Helper()
+	o := &office{t: t, broker: brokertest.Start(t), keys: make(map[signed.Role]signed.Signer), ledger: newLedger()}
+	var err error
+	if o.topics, err = wire.NewTopics(wire.DefaultPrefix); err != nil {
+		t.Fatal(err)
+	}
+	if o.pins, err = central.LoadPins("", true); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	trust := signed.Trust{Aud: site, Ver: 1, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix()}
+	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleAck, signed.RolePolicy, signed.RoleSnapshot} {
+		key, err := signed.NewSigner(string(role)+"-1", role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.keys[role] = key
+		if role != signed.RoleRoot {
+			trust.Keys = append(trust.Keys, key.TrustKey())
+		}
+	}
+	list, err := json.Marshal(trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.broker.Publish(o.topics.Trust(site), o.sign(signed.TypeTrust, signed.RoleRoot, list), true)
+
+	h := policy.Header{Audience: site, Version: 3, Issued: now, Expires: now.Add(time.Hour)}
+	text, err := policy.Default().Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), `"clock": "rtc"`, `"clock": "floor"`, 1))
+	if o.rules, err = policy.Parse(text); err != nil {
+		t.Fatal(err)
+	}
+	o.broker.Publish(o.topics.Policy(site), o.sign(signed.TypePolicy, signed.RolePolicy, text), true)
+	return o
+}
+
+func (o *office) sign(t signed.Type, role signed.Role, payload []byte) []byte {
+	o.t.Helper()
+	doc, err := o.keys[role].Sign(t, payload)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return []byte(doc)
+}
+
+// settings are those of a box of this office, which uses the set vn.
+func (o *office) settings(lanes string) settings {
+	return settings{
+		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes,
+		setKey:   writeKey(o.t, setID, "vn", setKey),
+		entryKey: writeKey(o.t, "entry-1", signed.EntrySet, gate.Key{0xe7}),
+	}
+}
+
+// publishPeople publishes the set vn: people 1 to green completed their series
+// long ago, nobody else is known.
+func (o *office) publishPeople(green int) {
+	o.t.Helper()
+	now := time.Now()
+	base := gate.DayOf(now) - 1000
+	done, err := gate.NewWord(gate.FactCompleted, gate.DayOf(now)-100, base, false)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	pseudo := gate.NewPseudonymer(setKey)
+	rows := make([]block.Row, green)
+	for i := range rows {
+		rows[i] = block.Row{Person: pseudo.Of(someone(i + 1).number), Word: done}
+	}
+	if err := block.Sort(rows); err != nil {
+		o.t.Fatal(err)
+	}
+	digest, blocks := block.NewDigest(), []wire.Block(nil)
+	for no, value := range block.Pack(rows) {
+		digest.Add(no, value)
+		blocks = append(blocks, wire.Block{No: no, Value: slices.Clone(value)})
+	}
+	chunk, err := wire.EncodeChunk(blocks, block.Width)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	sum, all := sha256.Sum256(chunk), digest.Sum()
+	name := hex.EncodeToString(sum[:])
+	manifest, err := wire.Manifest{
+		Aud: "vn", Ver: 1, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix(), Coding: wire.CodingBlocks, KeyHold: wire.KeyHoldFile,
+		Base: wire.Base{
+			Version: 1, People: uint64(green), Blocks: block.Blocks(uint64(green)), Width: block.Width,
+			BaseDay: base.String(), KeyID: setID, Digest: hex.EncodeToString(all[:]),
+		},
+		Chunks: []wire.Chunk{{
+			Digest: name, Size: len(chunk), First: blocks[0].No, Last: blocks[len(blocks)-1].No, People: uint64(green),
+		}},
+	}.Marshal()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.broker.Publish(o.topics.Chunk("vn", name), chunk, true)
+	o.broker.Publish(o.topics.Manifest("vn"), o.sign(signed.TypeManifest, signed.RoleSnapshot, manifest), true)
+}
+
+// equipped waits until an agent has trust list, policy and people.
+func (o *office) equipped(a *agent) {
+	a.t.Helper()
+	a.until("trust, policy and data are in force", func() bool {
+		s := a.status()
+		return s.Trust.Version == 1 && s.Policy.Version == 3 && len(s.Sets) == 1 && s.Sets[0].Version == 1
+	})
+}
+
+// open runs central until close is called or the test ends.
+func (o *office) open() (c *central.Central, closeOffice func()) {
+	o.t.Helper()
+	var link *mqttlink.Link
+	c, err := central.New(central.Options{
+		Topics: o.topics, Signer: o.keys[signed.RoleAck], Pins: o.pins, Sink: o.ledger, Boot: "00112233aabbccdd",
+		Link: publisher(func(ctx context.Context, topic string, body []byte, retained bool) error {
+			return link.Publish(ctx, topic, body, 1, retained)
+		}),
+		Report: func(r central.Report) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.reports = append(o.reports, r)
+		},
+	}, quiet)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	topic, will := c.Will()
+	link, err = mqttlink.New(mqttlink.Options{
+		Broker: o.broker.URL(), ClientID: "central", Persistent: true, Will: &mqttlink.Will{Topic: topic, Body: will, Retained: true},
+	}, quiet)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for _, f := range c.Filters() {
+		link.Add(mqttlink.Subscription{
+			Filter: f, QoS: 1, Once: true, Full: mqttlink.Wait, Queue: 256,
+			Handle: func(topic string, body []byte, _ bool) { c.Deliver(topic, body) },
+		})
+	}
+	up := make(chan struct{}, 1)
+	link.OnUp(func() {
+		select {
+		case up <- struct{}{}:
+		default:
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = link.Run(ctx) })
+	parts.Go(func() { _ = c.Run(ctx) })
+	parts.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-up:
+				_ = c.Online(ctx) // the next connection brings the next call
+			}
+		}
+	})
+	closeOffice = func() {
+		cancel()
+		parts.Wait()
+	}
+	o.t.Cleanup(closeOffice)
+	return c, closeOffice
+}
+
+// publisher is a link as central.Central wants it.
+type publisher func(ctx context.Context, topic string, body []byte, retained bool) error
+
+func (p publisher) Publish(ctx context.Context, topic string, body []byte, retained bool) error {
+	return p(ctx, topic, body, retained)
+}
+
+// reported gives the reports of a kind.
+func (o *office) reported(kind central.ReportKind) (out []central.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.reports {
+		if r.Kind == kind {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// delivered waits until central has acknowledged all of an agent's journal.
+func (o *office) delivered(a *agent) {
+	a.t.Helper()
+	a.until("everything is acknowledged", func() bool {
+		s := a.status()
+		return s.Journal.Seq > 0 && s.Journal.Acked == s.Journal.Seq
+	})
+}
+
+// ledger keeps events in memory and is the referee over what central keeps:
+// each epoch from its first record, without gap, repeat or break.
+type ledger struct {
+	mu     sync.Mutex // guards the following
+	order  []record.Epoch
+	epochs map[record.Epoch][]record.Event
+	wrong  []string
+}
+
+func newLedger() *ledger { return &ledger{epochs: make(map[record.Epoch][]record.Event)} }
+
+func (l *ledger) Held() (out []central.Held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.order {
+		events := l.epochs[e]
+		last := events[len(events)-1]
+		out = append(out, central.Held{Origin: last.Origin(), Position: last.Position()})
+	}
+	return out
+}
+
+func (l *ledger) Store(_ context.Context, batches []central.Batch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range batches {
+		for _, ev := range b.Events {
+			have := l.epochs[ev.Epoch()]
+			var at record.Position
+			if len(have) == 0 {
+				l.order = append(l.order, ev.Epoch())
+			} else {
+				at = have[len(have)-1].Position()
+			}
+			if link := ev.Link(); link.Seq != at.Seq+1 || link.Prev != at.Head {
+				l.wrong = append(l.wrong, fmt.Sprintf("record %d of %s after record %d", link.Seq, ev.Epoch(), at.Seq))
+			}
+			l.epochs[ev.Epoch()] = append(have, ev)
+		}
+	}
+	return nil
+}
+
+// of gives what is kept of one epoch.
+func (l *ledger) of(e record.Epoch) []record.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.epochs[e])
+}
+
+// count gives the number of epochs and of all records.
+func (l *ledger) count() (epochs, records int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for events := range maps.Values(l.epochs) {
+		records += len(events)
+	}
+	return len(l.epochs), records
+}
+
+// wantSame holds central to having the very journal that the box has.
+func (o *office) wantSame(events []record.Event) {
+	o.t.Helper()
+	at := wholeChain(o.t, events)
+	kept := o.ledger.of(at.Epoch)
+	if len(kept) != len(events) || kept[len(kept)-1].Position() != at {
+		o.t.Errorf("central has %d records, the box %d, or another chain", len(kept), len(events))
+	}
+	o.ledger.mu.Lock()
+	defer o.ledger.mu.Unlock()
+	for _, w := range o.ledger.wrong {
+		o.t.Error(w)
+	}
+}
