@@ -56,7 +56,7 @@ func newOutbox(o Options, j Journal, link Publisher, log *slog.Logger) *Outbox {
 // ack is what a verified acknowledgement says.
 type ack struct {
 	position record.Position
-	issued   time.Time
+	issued   time.Time // to the millisecond: a restart of central takes less than a second
 }
 
 // verifySigned reads an acknowledgement. retry says that only its key is
@@ -71,5 +71,5 @@ func (o *Outbox) verifySigned(compact []byte) (a ack, retry bool, err error) {
 	if err != nil {
 		return ack{}, false, fmt.Errorf("read acknowledgement: %w", err)
 	}
-	return ack{p.Record(), d.Iat}, false, nil
+	return ack{p.Record(), time.UnixMilli(p.Time)}, false, nil
 }

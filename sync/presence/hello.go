@@ -115,5 +115,5 @@ func (p *Presence) judgeReply(r *reply) {
 	if m.Ack != nil {
 		has = m.Ack.Record()
 	}
-	p.o.Replied(has, q.acked, d.Iat)
+	p.o.Replied(has, q.acked, time.UnixMilli(m.Time))
 }
