@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"gateagent/agent/record"
 	"gateagent/agent/record/strict"
@@ -57,8 +58,8 @@ type jsonlHeld struct {
 	Head  record.Hash  `json:"head"`
 }
 
-// OpenJSONL opens or makes the file. A last line that was torn by a crash is
-// cut off: it was never acknowledged. Anything else that cannot be read, and a
+// OpenJSONL opens or makes the file. An end that was torn by a crash is cut
+// off: it was never acknowledged. Anything else that cannot be read, and a
 // break in a gate's chain, is an error that names the line's offset.
 func OpenJSONL(path string, log *slog.Logger) (*JSONL, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -89,17 +90,52 @@ func (s *JSONL) recover() error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > end {
-		s.log.Warn("the last line of the sink was torn and is cut off", "file", s.path, "bytes", info.Size()-end)
-		if err := s.f.Truncate(end); err != nil {
-			return err
-		}
+	if err := s.cut(end, info.Size()); err != nil {
+		return err
 	}
 	if err := s.f.Sync(); err != nil {
 		return err
 	}
 	s.size, s.since = end, end-from
 	return nil
+}
+
+// cut takes off what lies behind the last good line. A crash leaves there what
+// was never acknowledged; but a damaged disk can make acknowledged lines look
+// the same, so whole lines are not thrown away but set aside.
+func (s *JSONL) cut(end, size int64) error {
+	if size <= end {
+		return nil
+	}
+	in := bufio.NewReader(io.NewSectionReader(s.f, end, size-end))
+	_, err := in.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = in.ReadSlice('\n')
+	}
+	if err != nil { // no line ends there
+		s.log.Warn("the last line of the sink was torn and is cut off", "file", s.path, "bytes", size-end)
+		return s.f.Truncate(end)
+	}
+	aside, err := s.setAside(io.NewSectionReader(s.f, end, size-end))
+	if err != nil {
+		return fmt.Errorf("set aside what is torn: %w", err)
+	}
+	s.log.Error("the end of the sink is damaged and was set aside; gates send again what they still keep",
+		"file", s.path, "bytes", size-end, "aside", aside)
+	return s.f.Truncate(end)
+}
+
+// setAside copies to a new file beside the sink.
+func (s *JSONL) setAside(from io.Reader) (path string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".damaged.*")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, from)
+	if err == nil {
+		err = f.Sync()
+	}
+	return f.Name(), errors.Join(err, f.Close(), syncDirOf(s.path))
 }
 
 // loadState begins where the state file says, if that fits the file.

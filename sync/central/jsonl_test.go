@@ -173,6 +173,26 @@ func TestJSONLTornTail(t *testing.T) {
 			checkFile(t, path, x)
 		})
 	}
+	t.Run("a hole in what was acknowledged", func(t *testing.T) {
+		path, b, x, whole := build(t)
+		hole := bytes.IndexByte(whole, '\n') + 1
+		spoilt := bytes.Clone(whole)
+		clear(spoilt[hole : hole+100])
+		if err := os.WriteFile(path, spoilt, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.restart(openSink(t, path))
+		aside, err := filepath.Glob(path + ".damaged.*")
+		if err != nil || len(aside) != 1 {
+			t.Fatalf("set aside: %v, %v", aside, err)
+		}
+		if got, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(got, spoilt[hole:]) {
+			t.Errorf("set aside are %d bytes of %d, %v", len(got), len(spoilt)-hole, err)
+		}
+		b.feed(x.send(1, 6))
+		b.wantAck(home, x.last())
+		checkFile(t, path, x)
+	})
 	for name, spoil := range map[string]func([]byte) []byte{
 		"a broken line inside": func(b []byte) []byte { b[50] ^= 1; return b },
 		"a line twice": func(b []byte) []byte {

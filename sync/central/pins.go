@@ -106,6 +106,9 @@ func (p *Pins) write() error {
 	if err != nil {
 		return err
 	}
+	if len(b) >= maxPins {
+		return fmt.Errorf("%d gates are too many for one file", len(p.gates)) // it could not be read again
+	}
 	return writeWhole(p.path, append(b, '\n'))
 }
 
