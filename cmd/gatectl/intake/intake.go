@@ -1,5 +1,6 @@
 // Package intake runs central's side of the journal on a broker: sync/central
-// on a link of its own, announced after each connect.
+// on a link of its own, announced after each connect and whenever central/state
+// says otherwise.
 //
 // It owns that link and the goroutines around it. What is believed, kept and
 // acknowledged is sync/central's.
@@ -12,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"gateagent/agent/hint"
 	"gateagent/cmd/gatectl/publish"
@@ -20,9 +20,6 @@ import (
 	"gateagent/sync/mqttlink"
 	"gateagent/sync/wire"
 )
-
-// announceWithin bounds one announcement.
-const announceWithin = 10 * time.Second
 
 // Run takes in what gates send until ctx ends. Of o, Topics, Boot and Link are
 // set here.
@@ -55,48 +52,27 @@ func Run(ctx context.Context, to publish.Broker, o central.Options, log *slog.Lo
 			Handle: func(topic string, body []byte, _ bool) { c.Deliver(topic, body) },
 		})
 	}
-	up := make(chan struct{}, 1)
-	link.OnUp(func() {
-		select {
-		case up <- struct{}{}:
-		default:
-		}
+	h := newHerald(c, log)
+	link.Add(mqttlink.Subscription{
+		Filter: topic, QoS: 1, MaxBody: wire.MaxCentralState,
+		Handle: func(_ string, body []byte, _ bool) { h.heard(body, o.Boot) },
 	})
-	err = together(ctx, log, c, link, up)
+	link.OnUp(h.up)
+	err = together(ctx, c, link, h)
 	return c.Stats(), err
 }
 
-// together runs central, its link, and the announcing of central after each
-// connect, and ends when all have.
-func together(ctx context.Context, log *slog.Logger, c *central.Central, link *mqttlink.Link, up <-chan struct{}) error {
+// together runs central, its link and its herald, and ends when all have.
+func together(ctx context.Context, c *central.Central, link *mqttlink.Link, h *herald) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 3)
-	go func() { ended <- link.Run(ctx) }()
-	go func() { ended <- c.Run(ctx) }()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				ended <- nil
-				return
-			case <-up:
-				announce(ctx, log, c)
-			}
-		}
-	}()
+	for _, run := range []func(context.Context) error{link.Run, c.Run, h.run} {
+		go func() { ended <- run(ctx) }()
+	}
 	err := <-ended // on Ctrl-C, or because one cannot go on
 	cancel()
 	return errors.Join(err, <-ended, <-ended)
-}
-
-// announce says that central is there: gates then send what they have.
-func announce(ctx context.Context, log *slog.Logger, c *central.Central) {
-	ctx, cancel := context.WithTimeout(ctx, announceWithin)
-	defer cancel()
-	if err := c.Online(ctx); err != nil && ctx.Err() == nil {
-		log.Warn("central could not be announced; gates send at their next attempt", "error", err)
-	}
 }
 
 // publisher is a link as central needs it.
