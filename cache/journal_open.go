@@ -24,9 +24,12 @@ const (
 	lockName    = "lock"
 )
 
-// Why an epoch was begun, as the event of its first record says.
+// CauseFirst is the EpochCause of a box that had no journal before: nothing is
+// missing.
+const CauseFirst = "first_start"
+
+// Why else an epoch was begun, as the event of its first record says.
 const (
-	causeFirst   = "first_start"
 	causeMissing = "journal_missing"
 	causeDamaged = "journal_damaged"
 	causeForeign = "journal_of_another_gate"
@@ -68,7 +71,7 @@ func (j *Journal) openFile() error {
 	}
 	if !there {
 		if j.begin == nil {
-			j.begin = &beginning{last: j.readLast(), cause: causeFirst}
+			j.begin = &beginning{last: j.readLast(), cause: CauseFirst}
 			if !j.begin.last.Epoch.IsZero() {
 				j.begin.cause = causeMissing
 				j.log.Error("the journal file is missing", "last_epoch", j.begin.last.Epoch, "last_seq", j.begin.last.Seq)

@@ -50,7 +50,7 @@ func (b *box) buildLanes() error {
 			Policy:    func() lane.Rules { return b.rules.Load() },
 			EntryKey:  b.keys.entryKey,
 			OnOutcome: func(o lane.Outcome) { b.publish(o) },
-		}, log)
+		}, b.part("lane"))
 		if err != nil {
 			return fmt.Errorf("lane %s: %w", c.Name, err)
 		}

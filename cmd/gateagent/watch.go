@@ -12,8 +12,13 @@ import (
 	"gateagent/cache"
 )
 
-// watchEvery is how often the figures of the parts become words on the page.
-const watchEvery = time.Second
+// watchEvery is how often the figures of the parts become words on the page;
+// after the start it is watchFirst, doubling, so that a gate that decides does
+// not say for a second that it cannot.
+const (
+	watchFirst = 20 * time.Millisecond
+	watchEvery = time.Second
+)
 
 // declare lists the components of the box in the order of the page and says
 // who cannot decide without them.
@@ -35,14 +40,14 @@ func (b *box) declare() {
 
 // watchHealth brings the figures of all parts to the registry until ctx ends.
 func (b *box) watchHealth(ctx context.Context) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
+	for pause := watchFirst; ; pause = min(2*pause, watchEvery) {
 		b.look()
+		again := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			again.Stop()
 			return nil
-		case <-tick.C:
+		case <-again.C:
 		}
 	}
 }
@@ -87,7 +92,7 @@ func (b *box) lookAtJournal() {
 		b.say("journal", health.Failed, health.JournalFull, s.Fault.Error())
 	case s.Fault != nil:
 		b.say("journal", health.Failed, health.JournalFailed, s.Fault.Error())
-	case s.EpochCause != "" && s.Position.Seq > 0 && len(s.Quarantined) > 0:
+	case s.EpochCause != "" && s.EpochCause != cache.CauseFirst:
 		b.say("journal", health.Degraded, health.JournalNewEpoch, s.EpochCause)
 	default:
 		b.health.OK("journal")
