@@ -351,26 +351,37 @@ func (a *agent) waitEntries(n int) []record.Event {
 	return out
 }
 
-// watch collects decisions as they happen. The function it gives waits for the
-// stream to end and returns what came.
-func (a *agent) watch() func() []localapi.Decision {
+// onDecision has fn told of decisions as they happen. ended is closed when the
+// stream has ended, which it does with the agent.
+func (a *agent) onDecision(fn func(localapi.Decision)) (ended <-chan struct{}) {
 	a.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	a.t.Cleanup(cancel)
-	var got []localapi.Decision
-	ready, ended := make(chan struct{}), make(chan struct{})
+	ready, end := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(end)
 		_ = a.client().Decisions(ctx, func() { close(ready) }, func(d localapi.Decision) error { // it ends with the agent
-			got = append(got, d)
+			fn(d)
 			return nil
 		})
 	}()
+	a.t.Cleanup(func() {
+		cancel()
+		<-end
+	})
 	select {
 	case <-ready:
-	case <-ended:
+	case <-end:
 		a.t.Fatalf("the stream of decisions ended at once\n%s", a.logText())
 	}
+	return end
+}
+
+// watch collects decisions as they happen. The function it gives waits for the
+// agent to end and returns what came.
+func (a *agent) watch() func() []localapi.Decision {
+	a.t.Helper()
+	var got []localapi.Decision
+	ended := a.onDecision(func(d localapi.Decision) { got = append(got, d) })
 	return func() []localapi.Decision {
 		<-ended
 		return got

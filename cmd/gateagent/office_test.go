@@ -225,6 +225,26 @@ func (o *office) open() (c *central.Central, closeOffice func()) {
 	return c, closeOffice
 }
 
+// runLink runs a link until the test ends.
+func runLink(t testing.TB, l *mqttlink.Link) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = l.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	for end := time.Now().Add(slow(2 * time.Second)); !l.Connected(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no connection to the broker")
+		}
+	}
+}
+
 // publisher is a link as central.Central wants it.
 type publisher func(ctx context.Context, topic string, body []byte, retained bool) error
 
