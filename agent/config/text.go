@@ -102,7 +102,7 @@ func keyAt(lines []string, line int) string {
 // wideText recognises UTF-16 and UTF-32 by their mark, or UTF-16 without one
 // by the zero bytes beside ASCII letters.
 func wideText(raw []byte) (Problem, bool) {
-	form := ""
+	var form string
 	switch {
 	case bytes.HasPrefix(raw, []byte{0xFF, 0xFE, 0, 0}), bytes.HasPrefix(raw, []byte{0, 0, 0xFE, 0xFF}):
 		form = "UTF-32"

@@ -124,7 +124,7 @@ func (c *Client) get(ctx context.Context, path string) (*answer, error) {
 	if err := req.Write(conn); err != nil {
 		return fail(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req) //nolint:bodyclose // answer.close does
 	if err != nil {
 		return fail(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -98,7 +100,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close()
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 
@@ -122,6 +126,11 @@ func listen(path string, mode fs.FileMode) (net.Listener, error) {
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, err
 		}
+	}
+	// Under systemd the folder is there (RuntimeDirectory); started by hand it
+	// may not be.
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
 	}
 	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -233,7 +242,7 @@ func (s *Server) entries(w http.ResponseWriter, r *http.Request) {
 	st := newStream(w)
 	// Appending the line end must not write into the journal's memory.
 	err = s.o.Journal.Entries(r.Context(), since, after, func(event []byte) error {
-		return st.line(event[:len(event):len(event)])
+		return st.line(slices.Clip(event))
 	})
 	if err != nil {
 		s.log.Debug("entries ended early", "err", err)

@@ -471,11 +471,27 @@ func TestContrast(t *testing.T) {
 		return sum
 	}
 	for _, pair := range [][2]string{
-		{"ink", "ground"}, {"ink", "paper"}, {"soft", "ground"}, {"soft", "paper"},
-		{"white", "good"}, {"white", "bad"}, {"white", "warn"}, {"white", "note"}, {"black", "amber"},
-		{"good", "paper"}, {"warn", "paper"}, {"bad", "paper"}, {"note", "paper"},
-		{"ink", "good-ground"}, {"ink", "warn-ground"}, {"ink", "bad-ground"}, {"ink", "note-ground"},
-		{"soft", "good-ground"}, {"soft", "warn-ground"}, {"soft", "bad-ground"}, {"soft", "note-ground"},
+		{"ink", "ground"},
+		{"ink", "paper"},
+		{"soft", "ground"},
+		{"soft", "paper"},
+		{"white", "good"},
+		{"white", "bad"},
+		{"white", "warn"},
+		{"white", "note"},
+		{"black", "amber"},
+		{"good", "paper"},
+		{"warn", "paper"},
+		{"bad", "paper"},
+		{"note", "paper"},
+		{"ink", "good-ground"},
+		{"ink", "warn-ground"},
+		{"ink", "bad-ground"},
+		{"ink", "note-ground"},
+		{"soft", "good-ground"},
+		{"soft", "warn-ground"},
+		{"soft", "bad-ground"},
+		{"soft", "note-ground"},
 	} {
 		a, b := luminance(pair[0]), luminance(pair[1])
 		if ratio := (max(a, b) + .05) / (min(a, b) + .05); ratio < 7 {

@@ -79,7 +79,7 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 		Built:     b.version.Built,
 		OnStep:    b.clockStepped,
 	}, b.part("clock"))
-	b.group = supervise.New(b.part("supervise"), b.taskChanged)
+	b.group = supervise.New(b.part("supervise"), nil)
 	b.declare()
 	if loaded.Report.OK() {
 		if err := config.SaveLastGood(loaded.Report, config.LastGoodPath(b.cfg.Storage.Dir)); err != nil {
@@ -260,11 +260,4 @@ func (b *box) clockStepped(s clock.Step) {
 	b.event(gate.EventClock, map[string]any{
 		"from": s.LevelFrom.String(), "to": s.LevelTo.String(), "step_ms": s.To.Sub(s.From).Milliseconds(),
 	})
-}
-
-// taskChanged keeps restarts in the log and, for lanes, on the page.
-func (b *box) taskChanged(s supervise.Status) {
-	if s.State == supervise.Restarting {
-		b.log.Error("a part failed and is started again", "part", s.Name, "failures", s.Failures, "error", s.Err)
-	}
 }

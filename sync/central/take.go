@@ -3,6 +3,7 @@ package central
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gateagent/agent/record"
@@ -105,10 +106,8 @@ type helloDue struct {
 
 // owe notes an acknowledgement; many of one epoch are one.
 func (r *round) owe(o record.Origin, e record.Epoch) {
-	for _, due := range r.acks {
-		if due == (ackDue{o, e}) {
-			return
-		}
+	if slices.Contains(r.acks, (ackDue{o, e})) {
+		return
 	}
 	r.acks = append(r.acks, ackDue{o, e})
 }

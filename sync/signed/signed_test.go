@@ -110,11 +110,7 @@ func (c *central) judge(place Type, compact string, m Moment, o Options) error {
 		// A verifier of its own, so that no case changes the next.
 		v := NewVerifier(c.v.roots, "hn01", "g1")
 		v.trust = c.v.Trust()
-		if o.NewerThan > 0 {
-			v.trust.Ver = o.NewerThan
-		} else {
-			v.trust.Ver = 0
-		}
+		v.trust.Ver = max(o.NewerThan, 0)
 		_, err := v.TakeTrust([]byte(compact), m)
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -126,9 +127,7 @@ func TestCanonicalIgnoresForm(t *testing.T) {
 			rapid.Map(rapid.Bool(), func(b bool) any { return b }),
 		)).Draw(t, "m")
 		v := map[string]any{}
-		for k, x := range m {
-			v[k] = x
-		}
+		maps.Copy(v, m)
 		text, err := json.MarshalIndent(v, " ", "  ")
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"gateagent/agent/gate"
@@ -147,13 +146,11 @@ func (b *box) untilReady(ctx context.Context) error {
 			return b.failed(fmt.Errorf("gateagent ended: %w", err))
 		case <-ctx.Done():
 			var why bytes.Buffer
-			w := tabwriter.NewWriter(&why, 0, 0, 2, ' ', 0)
 			for _, c := range last.Components {
 				if c.Fault != nil {
-					fmt.Fprintf(w, "\n  %s\t%s\t%s", c.Name, c.Fault.Code, c.Fault.Detail)
+					fmt.Fprintf(&why, "\n  %-14s %s %s", c.Name, c.Fault.Code, c.Fault.Detail)
 				}
 			}
-			w.Flush()
 			return b.failed(fmt.Errorf("the gate does not become ready: policy %d, clock %s%s", last.Policy.Version, last.Clock, why.String()))
 		case <-time.After(30 * time.Millisecond):
 		}

@@ -213,25 +213,19 @@ func (d *demo) present(ctx context.Context, v visitor, level int) error {
 func (d *demo) goOn(ctx context.Context, come []visitor) error {
 	d.say("\nThe gate goes on; its page is http://%s/ . Ctrl-C ends the demo.\n", d.box.page)
 	r := rand.New(rand.NewPCG(d.Seed, 99))
-	for {
+	var err error
+	for err == nil {
 		v := come[r.IntN(len(come))]
-		got, err := d.box.show(ctx, v)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if got != nil {
+		var got *decision
+		if got, err = d.box.show(ctx, v); err == nil && got != nil {
 			d.say("  %-12s %-8s %-12s %9.1f  %s", got.Verdict, got.Class, got.Credential, got.LatencyMS.Total, v.row.name)
 		}
-		if err := d.box.idle(ctx, 2*time.Second); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
+		err = errors.Join(err, d.box.idle(ctx, 2*time.Second))
 	}
+	if ctx.Err() != nil { // the user has seen enough
+		err = nil
+	}
+	return err
 }
 
 // conclude prints the summary.

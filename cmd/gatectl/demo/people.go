@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"gateagent/agent/gate"
@@ -158,12 +159,9 @@ func line(id gate.Number, f facts, today time.Time) []string {
 		}
 		return today.AddDate(0, 0, -ago).Format(time.DateOnly)
 	}
-	doses := ""
-	for i, d := range f.doses {
-		if i > 0 {
-			doses += ";"
-		}
-		doses += strconv.Itoa(d.n) + "/" + strconv.Itoa(d.of) + "@" + day(d.ago)
+	doses := make([]string, 0, len(f.doses))
+	for _, d := range f.doses {
+		doses = append(doses, strconv.Itoa(d.n)+"/"+strconv.Itoa(d.of)+"@"+day(d.ago))
 	}
-	return []string{string(id), doses, day(f.positive), day(f.recovered), "", "", day(-f.quarantine), "", ""}
+	return []string{string(id), strings.Join(doses, ";"), day(f.positive), day(f.recovered), "", "", day(-f.quarantine), "", ""}
 }

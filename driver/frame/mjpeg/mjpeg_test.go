@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -99,7 +100,7 @@ func TestSplitter(t *testing.T) {
 	a, b := picture(t, 1, true), picture(t, 2, false)
 	thumb := append([]byte{0xFF, 0xD8, 0xFF, 0xE1, byte((len(b) + 2) >> 8), byte(len(b) + 2)}, append(append([]byte(nil), b...), a[2:]...)...)
 	part := func(p []byte) []byte {
-		return append(fmt.Appendf(nil, "--gate\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n", len(p)), append(p[:len(p):len(p)], "\r\n"...)...)
+		return append(fmt.Appendf(nil, "--gate\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n", len(p)), append(slices.Clip(p), "\r\n"...)...)
 	}
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for name, tt := range map[string]struct {
