@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -45,6 +46,30 @@ func TestWrongConfigs(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, last good copy %v", name, lastGood), func(t *testing.T) {
 				testWrongConfig(t, text, problemsOf(string(golden)), lastGood)
 			})
+		}
+	}
+}
+
+// TestCheckSaysAll holds the command to the golden texts of the wrong
+// configurations.
+func TestCheckSaysAll(t *testing.T) {
+	files, err := filepath.Glob("../../agent/config/testdata/wrong/*.toml")
+	if err != nil || len(files) < 12 {
+		t.Fatalf("%d wrong configurations: %v", len(files), err)
+	}
+	for _, file := range files {
+		golden, err := os.ReadFile(strings.TrimSuffix(file, ".toml") + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(theProgram(t), "check", "--config", "testdata/wrong/"+filepath.Base(file))
+		cmd.Dir = "../../agent/config"
+		out, err := cmd.Output()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || len(exit.Stderr) > 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+		if string(out) != string(golden) {
+			t.Errorf("%s: said\n%swant\n%s", file, out, golden)
 		}
 	}
 }

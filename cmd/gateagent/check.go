@@ -15,7 +15,7 @@ func checkCommand() *cobra.Command {
 file:line:column: key: what is wrong, and a hint. It opens no device and changes
 nothing. It ends with 0 when the file can be used and with 1 when it cannot.`,
 		Example: "  gateagent check --config /etc/gateagent/gateagent.toml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report := config.Check(path)
 			if err := report.WriteText(cmd.OutOrStdout()); err != nil {

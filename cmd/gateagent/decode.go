@@ -39,7 +39,7 @@ The text of a card is personal data: it goes to standard output and nowhere else
 				lines, err := d.File(file)
 				if err != nil {
 					failed = true
-					hint.Print(cmd.ErrOrStderr(), fmt.Errorf("%s: %w", file, err))
+					hint.Print(cmd.ErrOrStderr(), hint.Wrap(err, "decode reads picture files: PNG, JPEG, WebP and PGM"))
 					continue
 				}
 				for _, l := range lines {

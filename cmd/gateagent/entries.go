@@ -33,7 +33,7 @@ ends with 1 when a record was changed or is missing.`,
 		Example: `  gateagent entries --since 1h
   gateagent entries --since 2026-11-24T08:00:00+07:00 --json
   gateagent entries --verify`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since, time.Now())
 			if err != nil {

@@ -64,11 +64,36 @@ did to central. It needs no network to decide.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hint.Wrap(err, cmd.CommandPath()+" --help shows the flags")
 	})
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(
 		runCommand(), checkCommand(), decodeCommand(), statusCommand(), entriesCommand(),
 		versionCommand(), checkdbCommand(),
 	)
 	return root
+}
+
+// unknownCommand refuses a first word that is no command, with the one meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	root.SuggestionsMinimumDistance = 2
+	advice := "gateagent --help lists the commands"
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		advice = "did you mean " + root.CommandPath() + " " + near[0] + "?"
+	}
+	return hint.New(advice, "there is no command %q", name)
+}
+
+// noArguments refuses what a command would pass over.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return hint.New(cmd.CommandPath()+" --help shows what it takes", "%s takes no argument, but was given %q", cmd.CommandPath(), args[0])
 }
 
 const defaultConfig = "/etc/gateagent/gateagent.toml"

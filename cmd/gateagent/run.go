@@ -33,7 +33,7 @@ page and in "gateagent status"; the rest works. A configuration with mistakes
 never takes the gate down: the last good one stays in force, and where there is
 none, the page says what to mend.`,
 		Example: "  gateagent run --config /etc/gateagent/gateagent.toml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runAgent(cmd.Context(), path, cmd.ErrOrStderr())
 		},

@@ -58,7 +58,7 @@ func statusCommand() *cobra.Command {
 where something is. It ends with 0 when all is well or the gate decides with
 limits, with 1 when the gate cannot decide, with 2 when no agent runs.`,
 		Example: "  gateagent status\n  gateagent status --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.client().Status(cmd.Context())
 			if err != nil {

@@ -58,8 +58,9 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "print version, commit, Go and architecture",
+		Long:    "version prints what this program was built from: version, commit, Go and architecture.",
 		Example: "  gateagent version --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := thisVersion()
 			if asJSON {
