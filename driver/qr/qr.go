@@ -1,16 +1,30 @@
 // Package qr reads QR codes: a grey picture in, the texts of its codes out.
 //
-// It owns everything between pixels and text: threshold, finder patterns,
-// sampling, error correction and the character set. It knows nothing of cameras
-// (driver/opticalscan brings the two together) nor of what a text means
-// (agent/credential). It is the only place that knows a decoder library;
-// driver/qr/qrframes below it draws the frames that the demo and the tests use.
+// It owns everything between pixels and modules: threshold, finder patterns,
+// geometry, sampling. What the modules say is driver/qr/symbology's, below it.
+// It knows nothing of cameras (driver/opticalscan brings the two together) nor
+// of what a text means (agent/credential). driver/qr/qrframes draws the frames
+// that the demo and the tests use.
 //
-// How a picture is read, in order, until something is read: local threshold,
-// global threshold, local threshold of the negative (light codes on dark). In
-// each, finder patterns are sought in every second row and confirmed in three
-// directions; the likeliest triples are sampled, judged by the patterns that
-// every code must have, and only then decoded.
+// How a picture is read:
+//
+//   - blocks: a threshold for each square of 8×8 pixels, and where there is
+//     contrast at all;
+//   - scanner: in every third row, runs in the ratio 1:1:3:1:1, dark or light
+//     in the middle, borne out by the column through them;
+//   - gather: each such place is examined along lines in all directions, on
+//     which the edges of a finder pattern lie at 1.5, 2.5 and 3.5 modules,
+//     whatever turn and tilt; what passes is a finder with a centre finer than
+//     a pixel;
+//   - triplesOf: three finders that lie as those of a code do;
+//   - fitter: version and perspective are moved until all modules whose colour
+//     the standard fixes fit the picture best, its light taken out; how well
+//     they then fit is the judge of what is a code;
+//   - sampler: the modules, measured and sharpened in several ways, until
+//     error correction is content.
+//
+// Codes too large or too small for that are sought in a smaller and in a larger
+// picture.
 package qr
 
 import (
@@ -47,6 +61,10 @@ type Code struct {
 	ModulePixels float64
 	// Version is the symbol's version, 1 to 40; a guess when not read.
 	Version int
+	// Part and Parts number the codes of a message that is spread over several
+	// (structured append), Part from 1: Text is only a part of it. Both are 0
+	// for a message of its own.
+	Part, Parts int
 	// Inverted is true for a light code on dark ground, Mirrored for one seen
 	// from behind.
 	Inverted, Mirrored bool

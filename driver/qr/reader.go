@@ -3,100 +3,215 @@ package qr
 import (
 	"fmt"
 
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode/decoder"
-
 	"gateagent/driver/frame"
+	"gateagent/driver/qr/symbology"
 )
 
-// reader reads with gozxing's thresholds, detector and decoder, and a search
-// of its own for what to give them.
+// reader is the reader of this package: see the package's comment for the way a
+// picture goes. All its buffers are kept from picture to picture.
 type reader struct {
-	decoder       *decoder.Decoder
-	hints         map[gozxing.DecodeHintType]interface{}
-	positive      plane
-	negative      plane
-	row           *gozxing.BitArray
-	found         []triple
-	codes         []Code
-	marks         landmarks
-	doubt         symbol // the likeliest symbol that could not be read
-	doubtInverted bool
+	blocks  blocks
+	scanner scanner
+	finders []finder
+	triples []triple
+	fitter  fitter
+	sampler sampler
+	decoder *symbology.Decoder
+	scaled  frame.Gray
+
+	codes []Code
+	doubt Code    // the likeliest code that could not be read
+	like  float32 // and how well its model fits; 0 for none
 }
 
-// NewReader makes a Reader on gozxing.
+// NewReader makes a Reader.
 func NewReader() Reader {
-	return &reader{decoder: decoder.NewDecoder(), hints: textHints()}
+	r := &reader{decoder: symbology.NewDecoder()}
+	r.fitter.tables = r.decoder
+	return r
 }
+
+// Limits of the fit, the mean of normalised darkness over the modules that
+// every code of a size has in common.
+const (
+	// worthDecoding is the least score that error correction is tried on.
+	worthDecoding = 0.46
+	// inView is the least score at which an unread symbol is said to be a code
+	// all the same.
+	inView = 0.62
+)
+
+// leastSide is the shortest side of a picture that could hold a code.
+const leastSide = 21
 
 func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 	if err := g.Check(); err != nil {
 		return nil, fmt.Errorf("read QR: %w", err)
 	}
-	// The library indexes by what it finds in the picture. Nothing is known to
-	// make it panic; if something does, one frame is lost, not the gate.
+	r.codes, r.doubt, r.like = r.codes[:0], Code{}, 0
+	if g.Width < leastSide || g.Height < leastSide {
+		return r.codes, nil
+	}
+	// What is read is hostile. Nothing is known to make the reader panic; if
+	// something does, one frame is lost, not the gate.
 	defer func() {
 		if p := recover(); p != nil {
-			codes, err = nil, fmt.Errorf("read QR: decoder failed: %v", p)
+			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
-	r.codes, r.doubt = r.codes[:0], symbol{}
-	r.positive.set(g)
-	if !r.pass(gozxing.NewHybridBinarizer(&r.positive), false) &&
-		!r.pass(gozxing.NewGlobalHistgramBinarizer(&r.positive), false) {
-		r.negative.setNegative(&r.positive)
-		r.pass(gozxing.NewHybridBinarizer(&r.negative), true)
+	r.pass(g, g, 1)
+	if len(r.codes) == 0 {
+		r.passScaled(g)
 	}
-	if len(r.codes) == 0 && r.doubt.likeness >= inView {
-		code := r.doubt.code()
-		code.Inverted = r.doubtInverted
-		r.codes = append(r.codes, code)
+	if len(r.codes) == 0 && r.like >= inView {
+		r.codes = append(r.codes, r.doubt)
 	}
 	return r.codes, nil
 }
 
-// pass reads one threshold picture and says whether it held a readable code.
-func (r *reader) pass(threshold gozxing.Binarizer, inverted bool) bool {
-	bits, err := threshold.GetBlackMatrix()
-	if err != nil {
-		return false // no contrast at all
+// pass seeks codes in a picture that is g scaled by 1/factor, and reads them in g.
+func (r *reader) pass(g, scaled *frame.Gray, factor float32) {
+	r.blocks.of(scaled)
+	r.scanner.find(scaled, &r.blocks, window{0, 0, scaled.Width, scaled.Height})
+	r.finders = gather(r.finders, scaled, r.scanner.hits, goodLines)
+	r.triples = triplesOf(r.triples, scaled, r.finders)
+	for i := range r.triples {
+		r.triples[i].scale(factor)
 	}
-	triples := r.triples(r.scan(bits))
-	before := len(r.codes)
-	var done []*centre
-	for tries, i := 0, 0; i < len(triples) && tries < maxTries; i++ {
-		t := &triples[i]
-		if touches(t, done) {
-			continue
-		}
-		tries++
-		result, s, ok := r.read(bits, t)
-		if !ok {
-			if s.likeness > r.doubt.likeness {
-				r.doubt, r.doubtInverted = s, inverted
-			}
-			continue
-		}
-		code := s.code()
-		if code.Text = textOf(result); len(code.Text) == 0 {
-			continue // an empty code says nothing
-		}
-		code.Inverted = inverted
-		if meta, ok := result.GetOther().(*decoder.QRCodeDecoderMetaData); ok && meta.IsMirrored() {
-			code.Mirrored = true
-			code.Corners[1], code.Corners[3] = code.Corners[3], code.Corners[1]
-		}
-		r.codes = append(r.codes, code)
-		done = append(done, t.bottomLeft, t.topLeft, t.topRight)
-	}
-	return len(r.codes) > before
+	r.readTriples(g)
 }
 
-func touches(t *triple, done []*centre) bool {
-	for _, c := range done {
-		if t.uses(c) {
+// The threshold's reach is that of five blocks: very large modules are sought in
+// a smaller picture, those of a pixel or so, as in symbols that never saw a
+// camera, in a larger one.
+const (
+	shrinkBy      = 4
+	enlargeBy     = 3
+	enlargeUpTo   = 1 << 17 // pixels
+	shrinkAtLeast = 64      // pixels a side, after shrinking
+)
+
+func (r *reader) passScaled(g *frame.Gray) {
+	if min(g.Width, g.Height) >= shrinkBy*shrinkAtLeast {
+		shrink(&r.scaled, g, shrinkBy)
+		r.pass(g, &r.scaled, shrinkBy)
+	}
+	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
+		enlarge(&r.scaled, g, enlargeBy)
+		r.pass(g, &r.scaled, 1/float32(enlargeBy))
+	}
+}
+
+// readTriples reads what triples can be read, leaving out those that share a
+// finder with a code read already.
+func (r *reader) readTriples(g *frame.Gray) {
+	for i := range r.triples {
+		t := &r.triples[i]
+		if r.taken(t) {
+			continue
+		}
+		if code, ok := r.readTriple(g, t); ok {
+			r.codes = append(r.codes, code)
+		}
+	}
+}
+
+// taken says whether a finder of t lies in a code that was read.
+func (r *reader) taken(t *triple) bool {
+	for i := range r.codes {
+		c := &r.codes[i]
+		if c.holds(t.corner.x, t.corner.y) || c.holds(t.right.x, t.right.y) || c.holds(t.lower.x, t.lower.y) {
 			return true
 		}
 	}
 	return false
+}
+
+// holds says whether a place lies within the code's corners.
+func (c *Code) holds(x, y float32) bool {
+	sign := 0
+	for i := range c.Corners {
+		p, q := c.Corners[i], c.Corners[(i+1)%4]
+		cross := (q.X-p.X)*(float64(y)-p.Y) - (q.Y-p.Y)*(float64(x)-p.X)
+		switch {
+		case cross > 0 && sign >= 0:
+			sign = 1
+		case cross < 0 && sign <= 0:
+			sign = -1
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// readTriple fits a model to a triple and reads it.
+func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, ok bool) {
+	module := (t.corner.module + t.right.module + t.lower.module) / 3
+	if !r.fitter.patch.cut(g, t.window(module), module, t.corner.light) {
+		return code, false
+	}
+	m, score := r.fitter.fit(t)
+	if score < worthDecoding {
+		return code, false
+	}
+	symbol, ok := r.decode(&m)
+	code = r.codeOf(&m, t.corner.light)
+	if !ok {
+		if score > r.like {
+			r.doubt, r.like = code, score
+		}
+		return code, false
+	}
+	code.Text, code.Mirrored = symbol.Text, symbol.Mirrored
+	code.Part, code.Parts = symbol.Part, symbol.Parts
+	if code.Mirrored {
+		code.Corners[1], code.Corners[3] = code.Corners[3], code.Corners[1]
+	}
+	return code, true
+}
+
+// window is the part of the picture that a triple's symbol can be in.
+func (t *triple) window(module float32) window {
+	farX, farY := t.right.x+t.lower.x-t.corner.x, t.right.y+t.lower.y-t.corner.y
+	side := max(distance(&t.corner, &t.right), distance(&t.corner, &t.lower))
+	margin := 6*module + 2 + 0.12*side
+	return window{
+		int(min(t.corner.x, t.right.x, t.lower.x, farX) - margin), int(min(t.corner.y, t.right.y, t.lower.y, farY) - margin),
+		int(max(t.corner.x, t.right.x, t.lower.x, farX) + margin), int(max(t.corner.y, t.right.y, t.lower.y, farY) + margin),
+	}
+}
+
+// sharpening is a way to turn measured modules into dark and light ones.
+type sharpening struct {
+	k     float32
+	reach int // of the local threshold, modules
+}
+
+// sharpenings in the order in which they pay.
+var sharpenings = [...]sharpening{{0, 4}, {1, 4}, {0.5, 4}, {2, 4}, {1, 2}, {1, 7}, {3, 4}, {5, 4}}
+
+// decode samples a fitted model and decodes it.
+func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
+	r.sampler.take(&r.fitter.patch, m)
+	for _, v := range sharpenings {
+		r.sampler.sharpen(v.k, v.reach)
+		s, err := r.decoder.Decode(r.sampler.grid(), symbology.Plain)
+		if err == nil && len(s.Text) > 0 {
+			return s, true
+		}
+	}
+	return s, false
+}
+
+// codeOf gives size and place of a model; the text is not known yet.
+func (r *reader) codeOf(m *model, light bool) Code {
+	n := float32(m.n)
+	c := Code{Version: symbology.Version(m.n), Inverted: light}
+	for i, at := range [...][2]float32{{0, 0}, {n, 0}, {n, n}, {0, n}} {
+		x, y := r.fitter.patch.from(m.place(at[0], at[1]))
+		c.Corners[i] = Point{float64(x), float64(y)}
+	}
+	c.ModulePixels = float64(m.module()) * float64(r.fitter.patch.scale)
+	return c
 }

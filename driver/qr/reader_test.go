@@ -197,7 +197,7 @@ func hostile() map[string]*frame.Gray {
 	r := rand.New(rand.NewPCG(1, 2))
 	for y := range 720 {
 		for x := range 1280 {
-			d := max(abs(x%9-4), abs(y%9-4))
+			d := max(absInt(x%9-4), absInt(y%9-4))
 			if d > 3 || d == 2 {
 				finders.Pix[y*1280+x] = 255
 			}

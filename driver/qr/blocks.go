@@ -1,0 +1,160 @@
+package qr
+
+import (
+	"encoding/binary"
+
+	"gateagent/driver/frame"
+)
+
+// blockSize is the side of the squares, in pixels, that share a threshold.
+const blockSize = 8
+
+// Limits of the contrast gate, in grey levels.
+const (
+	leastRange  = 16  // between the lightest and the darkest pixel of a block worth scanning
+	noiseFactor = 1.4 // of the range that blocks without a picture have, from noise alone
+	flatMargin  = 8   // a flat block is dark if it is so far below its surroundings
+)
+
+// blocks is the locally adaptive threshold of a picture: the mean of the 5×5
+// blocks about each. In scan, blocks without contrast are all light or all
+// dark, so that noise on a wall makes no runs.
+type blocks struct {
+	columns, rows int
+	mean          []uint8
+	threshold     []uint8  // of every block
+	scan          []uint8  // the same, gated: 0 all light, 255 all dark
+	gate          int      // grey levels
+	sums          []uint32 // scratch
+	ranges        []uint8
+}
+
+// Rest pixels at the right and lower edge belong to the last block.
+func (b *blocks) of(g *frame.Gray) {
+	b.columns, b.rows = g.Width/blockSize, g.Height/blockSize
+	n := b.columns * b.rows
+	if cap(b.mean) < n {
+		b.mean, b.threshold = make([]uint8, n), make([]uint8, n)
+		b.scan, b.ranges = make([]uint8, n), make([]uint8, n)
+	}
+	b.mean, b.threshold, b.scan, b.ranges = b.mean[:n], b.threshold[:n], b.scan[:n], b.ranges[:n]
+	if m := b.columns + 1; cap(b.sums) < m {
+		b.sums = make([]uint32, m)
+	}
+	b.means(g)
+	b.smooth()
+	b.contrast(g)
+}
+
+// means adds eight pixels at once, in lanes of 16 bits.
+func (b *blocks) means(g *frame.Gray) {
+	const lanes = 0x00FF00FF00FF00FF
+	for by := range b.rows {
+		out := b.mean[by*b.columns : (by+1)*b.columns]
+		at := by * blockSize * g.Stride
+		var r [blockSize][]byte
+		for i := range r {
+			r[i] = g.Pix[at+i*g.Stride:][:b.columns*blockSize]
+		}
+		for bx := range out {
+			var even, odd uint64
+			o := bx * blockSize
+			for i := range r {
+				v := binary.LittleEndian.Uint64(r[i][o : o+8])
+				even += v & lanes
+				odd += v >> 8 & lanes
+			}
+			even += odd // at most 16·255 in each lane
+			even += even >> 32
+			out[bx] = uint8((uint32(even&0xFFFF) + uint32(even>>16&0xFFFF)) >> 6)
+		}
+	}
+}
+
+// smooth takes the mean of 5×5 block means, of fewer at the edges.
+func (b *blocks) smooth() {
+	columns := b.sums[:b.columns]
+	clear(columns)
+	deep := 0
+	add := func(y int) {
+		for x, v := range b.mean[y*b.columns : (y+1)*b.columns] {
+			columns[x] += uint32(v)
+		}
+		deep++
+	}
+	for y := range min(2, b.rows) {
+		add(y)
+	}
+	for y := range b.rows {
+		if y+2 < b.rows {
+			add(y + 2)
+		}
+		if y >= 3 {
+			for x, v := range b.mean[(y-3)*b.columns : (y-2)*b.columns] {
+				columns[x] -= uint32(v)
+			}
+			deep--
+		}
+		out := b.threshold[y*b.columns : (y+1)*b.columns]
+		sum, wide := uint32(0), 0
+		for x := range min(2, len(columns)) {
+			sum += columns[x]
+			wide++
+		}
+		for x := range out {
+			if x+2 < len(columns) {
+				sum += columns[x+2]
+				wide++
+			}
+			if x >= 3 {
+				sum -= columns[x-3]
+				wide--
+			}
+			out[x] = uint8(sum / uint32(wide*deep))
+		}
+	}
+}
+
+// contrast measures the range of each block on two of its rows and closes the
+// gate on those that show no more than noise.
+func (b *blocks) contrast(g *frame.Gray) {
+	var histogram [256]int
+	for by := range b.rows {
+		at := by * blockSize * g.Stride
+		upper := g.Pix[at+2*g.Stride:][:b.columns*blockSize]
+		lower := g.Pix[at+5*g.Stride:][:b.columns*blockSize]
+		out := b.ranges[by*b.columns : (by+1)*b.columns]
+		for bx := range out {
+			o := bx * blockSize
+			p, q := upper[o:o+8], lower[o:o+8]
+			hi := max(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])
+			lo := min(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])
+			hi = max(hi, q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7])
+			lo = min(lo, q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7])
+			out[bx] = hi - lo
+			histogram[hi-lo]++
+		}
+	}
+	quiet, seen := 0, 0
+	for seen*20 < len(b.ranges)*3 { // the 15th percentile
+		seen += histogram[quiet]
+		quiet++
+	}
+	b.gate = max(leastRange, int(noiseFactor*float64(quiet-1)))
+	gate := uint8(min(b.gate, 255))
+	for i, v := range b.ranges {
+		switch {
+		case v >= gate:
+			b.scan[i] = max(b.threshold[i], 1)
+		case int(b.mean[i])+flatMargin < int(b.threshold[i]):
+			b.scan[i] = 255
+		default:
+			b.scan[i] = 0
+		}
+	}
+}
+
+// at gives the ungated threshold at a pixel.
+func (b *blocks) at(x, y int) uint8 {
+	return b.threshold[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)]
+}

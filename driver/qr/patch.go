@@ -1,0 +1,178 @@
+package qr
+
+import (
+	"math"
+
+	"gateagent/driver/frame"
+)
+
+// patch is a part of the picture with a symbol in it, made ready for reading:
+// dark modules have high values whatever the polarity, large modules are scaled
+// down to a few pixels, and in norm the light is taken out.
+type patch struct {
+	left, top int // of the part, pixels of the picture
+	scale     int // pixels of the picture a pixel of the patch
+	w, h      int
+	dark      []float32 // 255 minus the brightness, or the brightness of a light symbol
+	norm      []float32 // (dark - mean) / (deviation + few), within ±2: about ±1 for modules
+	sum, sq   []uint32  // scratch: sums of columns
+}
+
+// maxPatch bounds the pixels of a patch.
+const maxPatch = 1 << 20
+
+// Of the local mean: its reach in modules, and what is added to the deviation
+// so that a flat ground is not blown up to noise.
+const (
+	normReach = 5
+	normFloor = 3
+)
+
+// cut takes a window out of the picture. module is the expected module size in
+// pixels, light the polarity.
+func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
+	w = w.clip(g)
+	p.scale = max(1, int(module/3.5))
+	p.left, p.top = w.left, w.top
+	p.w, p.h = (w.right-w.left)/p.scale, (w.bottom-w.top)/p.scale
+	if p.w < 16 || p.h < 16 || p.w*p.h > maxPatch {
+		return false
+	}
+	n := p.w * p.h
+	if cap(p.dark) < n {
+		p.dark, p.norm = make([]float32, n), make([]float32, n)
+	}
+	p.dark, p.norm = p.dark[:n], p.norm[:n]
+	for y := range p.h {
+		out := p.dark[y*p.w : (y+1)*p.w]
+		if p.scale == 1 {
+			for x, v := range g.Pix[(p.top+y)*g.Stride+p.left:][:p.w] {
+				out[x] = float32(v)
+			}
+		} else {
+			p.shrinkRow(g, y, out)
+		}
+		if !light {
+			for x, v := range out {
+				out[x] = 255 - v
+			}
+		}
+	}
+	p.normalise(int(normReach*module/float32(p.scale) + 0.5))
+	return true
+}
+
+// shrinkRow takes the mean of scale×scale pixels.
+func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
+	s := p.scale
+	k := 1 / float32(s*s)
+	clear(out)
+	for i := range s {
+		row := g.Pix[(p.top+y*s+i)*g.Stride+p.left:][:p.w*s]
+		for x := range out {
+			var sum uint32
+			for _, v := range row[x*s : x*s+s] {
+				sum += uint32(v)
+			}
+			out[x] += float32(sum)
+		}
+	}
+	for x := range out {
+		out[x] *= k
+	}
+}
+
+// normalise fills norm: mean and deviation over a square of 2·reach+1 pixels,
+// of what there is of it at the edges. The sums are of whole grey levels.
+func (p *patch) normalise(reach int) {
+	reach = min(max(reach, 2), 100)
+	if cap(p.sum) < p.w {
+		p.sum, p.sq = make([]uint32, p.w), make([]uint32, p.w)
+	}
+	sum, sq := p.sum[:p.w], p.sq[:p.w]
+	clear(sum)
+	clear(sq)
+	deep := 0
+	add := func(y int) {
+		for x, f := range p.dark[y*p.w : (y+1)*p.w] {
+			v := uint32(f)
+			sum[x] += v
+			sq[x] += v * v
+		}
+		deep++
+	}
+	for y := range min(reach, p.h) {
+		add(y)
+	}
+	for y := range p.h {
+		if y+reach < p.h {
+			add(y + reach)
+		}
+		if old := y - reach - 1; old >= 0 {
+			for x, f := range p.dark[old*p.w : (old+1)*p.w] {
+				v := uint32(f)
+				sum[x] -= v
+				sq[x] -= v * v
+			}
+			deep--
+		}
+		var s, q uint64
+		wide := 0
+		for x := range min(reach, p.w) {
+			s += uint64(sum[x])
+			q += uint64(sq[x])
+			wide++
+		}
+		in, out := p.dark[y*p.w:(y+1)*p.w], p.norm[y*p.w:(y+1)*p.w]
+		for x := range out {
+			if x+reach < p.w {
+				s += uint64(sum[x+reach])
+				q += uint64(sq[x+reach])
+				wide++
+			}
+			if old := x - reach - 1; old >= 0 {
+				s -= uint64(sum[old])
+				q -= uint64(sq[old])
+				wide--
+			}
+			k := 1 / float32(wide*deep)
+			mean := float32(s) * k
+			variance := float32(q)*k - mean*mean
+			deviation := float32(math.Sqrt(float64(max(variance, 0))))
+			out[x] = min(max((in[x]-mean)/(deviation+normFloor), -2), 2)
+		}
+	}
+}
+
+// at interpolates a plane of the patch, its edge pixels going on for ever.
+func (p *patch) at(plane []float32, x, y float32) float32 {
+	x, y = x-0.5, y-0.5
+	if x < 0 {
+		x = 0
+	}
+	if y < 0 {
+		y = 0
+	}
+	ix, iy := int(x), int(y)
+	fx, fy := x-float32(ix), y-float32(iy)
+	if ix > p.w-2 {
+		ix, fx = p.w-2, 1
+	}
+	if iy > p.h-2 {
+		iy, fy = p.h-2, 1
+	}
+	q := plane[iy*p.w+ix:]
+	r := q[p.w : p.w+2]
+	top := q[0] + (q[1]-q[0])*fx
+	return top + (r[0]+(r[1]-r[0])*fx-top)*fy
+}
+
+// to and from turn places of the picture into places of the patch and back.
+func (p *patch) to(x, y float32) (px, py float32) {
+	k := 1 / float32(p.scale)
+	return (x - float32(p.left)) * k, (y - float32(p.top)) * k
+}
+
+func (p *patch) from(x, y float32) (gx, gy float32) {
+	return x*float32(p.scale) + float32(p.left), y*float32(p.scale) + float32(p.top)
+}

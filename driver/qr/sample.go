@@ -1,0 +1,86 @@
+package qr
+
+import "gateagent/driver/qr/symbology"
+
+// sampler turns a fitted patch into the modules of a symbol.
+type sampler struct {
+	n     int
+	value []float32 // darkness of each module
+	sharp []float32 // the same, sharpened
+	dark  []float32 // less the local threshold: what is decoded
+	sums  []float32 // scratch: integral of the sharpened values
+}
+
+func (s *sampler) grow(n int) {
+	s.n = n
+	if cap(s.value) < n*n {
+		s.value, s.sharp, s.dark = make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
+		s.sums = make([]float32, (n+1)*(n+1))
+	}
+	s.value, s.sharp, s.dark = s.value[:n*n], s.sharp[:n*n], s.dark[:n*n]
+	s.sums = s.sums[:(n+1)*(n+1)]
+}
+
+// take measures each module at nine places about its middle, weighted 1-2-1
+// both ways.
+func (s *sampler) take(p *patch, m *model) {
+	n := m.n
+	s.grow(n)
+	spread := float32(0.28)
+	if m.module() < 1.7 {
+		spread = 0.15
+	}
+	offsets := [3]float32{0.5 - spread, 0.5, 0.5 + spread}
+	weights := [3]float32{0.25, 0.5, 0.25}
+	for y := range n {
+		for x := range n {
+			sum := float32(0)
+			for j, oy := range offsets {
+				for i, ox := range offsets {
+					px, py := m.place(float32(x)+ox, float32(y)+oy)
+					sum += weights[i] * weights[j] * p.at(p.dark, px, py)
+				}
+			}
+			s.value[y*n+x] = sum
+		}
+	}
+}
+
+// sharpen adds k times what a module differs from its four neighbours, and
+// takes off the mean of the square of 2·reach+1 modules about it.
+func (s *sampler) sharpen(k float32, reach int) {
+	n := s.n
+	for y := range n {
+		up, down := max(y-1, 0)*n, min(y+1, n-1)*n
+		for x := range n {
+			v := s.value[y*n+x]
+			around := s.value[up+x] + s.value[down+x] + s.value[y*n+max(x-1, 0)] + s.value[y*n+min(x+1, n-1)]
+			s.sharp[y*n+x] = v + k*(v-around/4)
+		}
+	}
+	s.level(reach)
+}
+
+// level takes the local mean off the sharpened values.
+func (s *sampler) level(reach int) {
+	n, w := s.n, s.n+1
+	clear(s.sums[:w])
+	for y := range n {
+		row := float32(0)
+		s.sums[(y+1)*w] = 0
+		for x := range n {
+			row += s.sharp[y*n+x]
+			s.sums[(y+1)*w+x+1] = s.sums[y*w+x+1] + row
+		}
+	}
+	for y := range n {
+		top, bottom := max(y-reach, 0), min(y+reach+1, n)
+		for x := range n {
+			left, right := max(x-reach, 0), min(x+reach+1, n)
+			sum := s.sums[bottom*w+right] - s.sums[top*w+right] - s.sums[bottom*w+left] + s.sums[top*w+left]
+			s.dark[y*n+x] = s.sharp[y*n+x] - sum/float32((bottom-top)*(right-left))
+		}
+	}
+}
+
+func (s *sampler) grid() symbology.Grid { return symbology.Grid{N: s.n, Dark: s.dark} }

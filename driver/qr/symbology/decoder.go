@@ -1,0 +1,207 @@
+package symbology
+
+// Decoder decodes grids. It keeps buffers and is not safe for concurrent use.
+type Decoder struct {
+	templates [MaxVersion + 1]*Template
+	corrector *corrector
+	words     []byte    // as read, interleaved
+	doubt     []float32 // how sure the least sure bit of each was
+	block     []byte
+	seen      []byte    // the block before it was restored
+	sure      []float32 // of the codewords of a block
+	erased    []uint8
+	data      []byte // restored
+	parser    parser
+}
+
+// NewDecoder makes a Decoder.
+func NewDecoder() *Decoder { return &Decoder{corrector: newCorrector()} }
+
+// Template gives what all symbols of a version have in common. It is made at
+// the first call and must not be changed.
+func (d *Decoder) Template(version int) *Template {
+	if d.templates[version] == nil {
+		d.templates[version] = NewTemplate(version)
+	}
+	return d.templates[version]
+}
+
+// Effort is what Decode does about wrong codewords.
+type Effort uint8
+
+const (
+	// Plain restores errors alone.
+	Plain Effort = iota
+	// Soft also tries the least sure codewords as erasures, where errors alone
+	// are too many. It keeps some redundancy to know a right answer by.
+	Soft
+)
+
+// Decode decodes a grid, as seen or mirrored, whichever its format information
+// speaks for. An error is one of this package's; nothing is allocated before
+// the text is known.
+func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
+	version := Version(g.N)
+	if version == 0 || len(g.Dark) != g.N*g.N {
+		return Symbol{}, ErrSize
+	}
+	n := g.N
+	upright, okUpright := decodeFormat(formatBits(func(x, y int) bool { return g.Dark[y*n+x] > 0 }, n))
+	mirrored, okMirrored := decodeFormat(formatBits(func(x, y int) bool { return g.Dark[x*n+y] > 0 }, n))
+	if !okUpright && !okMirrored {
+		return Symbol{}, ErrFormat
+	}
+	first := okUpright && (!okMirrored || upright.wrong <= mirrored.wrong)
+	err := ErrFormat
+	for _, mirror := range [...]bool{!first, first} {
+		f, ok := upright, okUpright
+		if mirror {
+			f, ok = mirrored, okMirrored
+		}
+		if !ok {
+			continue
+		}
+		s := Symbol{Version: version, Level: f.level, Mask: f.mask, Mirrored: mirror}
+		var e error
+		if s.Corrected, e = d.codewords(g, f, mirror, effort); e != nil {
+			err = e
+			continue
+		}
+		d.parser.reset(d.data, version)
+		if e = d.parser.parse(); e != nil {
+			err = e
+			continue
+		}
+		s.Text = d.parser.text()
+		s.Part, s.Parts, s.Parity = d.parser.part, d.parser.parts, d.parser.parity
+		return s, nil
+	}
+	return Symbol{}, err
+}
+
+// codewords reads and restores the data codewords into d.data.
+func (d *Decoder) codewords(g Grid, f format, mirror bool, effort Effort) (corrected int, err error) {
+	version := Version(g.N)
+	d.read(g, d.Template(version), f.mask, mirror)
+	return d.restore(layoutOf(version, f.level), effort)
+}
+
+// read takes the codewords off the grid: two columns at a time from the right,
+// up and down in turn, past everything that is not data (§7.7.3), the mask
+// taken off.
+func (d *Decoder) read(g Grid, t *Template, mask int, mirror bool) {
+	n := g.N
+	d.words, d.doubt = d.words[:0], d.doubt[:0]
+	total := codewordCount(t.Version)
+	word, doubt, bits := byte(0), float32(0), 0
+	up := true
+	for right := n - 1; right > 0; right -= 2 {
+		if right == 6 {
+			right = 5 // the timing pattern has this column
+		}
+		for i := range n {
+			y := i
+			if up {
+				y = n - 1 - i
+			}
+			for x := right; x >= right-1; x-- {
+				if t.Kinds[y*n+x] != Data {
+					continue
+				}
+				v := g.Dark[y*n+x]
+				if mirror {
+					v = g.Dark[x*n+y]
+				}
+				dark := v > 0
+				if v < 0 {
+					v = -v
+				}
+				if bits == 0 || v < doubt {
+					doubt = v
+				}
+				word <<= 1
+				if dark != masked(mask, x, y) {
+					word |= 1
+				}
+				if bits++; bits == 8 {
+					if len(d.words) < total {
+						d.words, d.doubt = append(d.words, word), append(d.doubt, doubt)
+					}
+					bits = 0
+				}
+			}
+		}
+		up = !up
+	}
+}
+
+// restore takes the blocks apart (§7.6), restores each, and puts their data one
+// after the other into d.data.
+func (d *Decoder) restore(l layout, effort Effort) (corrected int, err error) {
+	d.data = d.data[:0]
+	for b := range l.blocks {
+		d.gather(l, b)
+		data := l.data
+		if b >= l.short {
+			data++
+		}
+		wrong, ok := d.restoreBlock(l.check, effort)
+		if !ok {
+			return 0, ErrCodewords
+		}
+		corrected += wrong
+		d.data = append(d.data, d.block[:data]...)
+	}
+	return corrected, nil
+}
+
+// gather picks block b out of the interleaved codewords.
+func (d *Decoder) gather(l layout, b int) {
+	d.block, d.sure = d.block[:0], d.sure[:0]
+	take := func(i int) {
+		d.block, d.sure = append(d.block, d.words[i]), append(d.sure, d.doubt[i])
+	}
+	for i := range l.data {
+		take(i*l.blocks + b)
+	}
+	at := l.data * l.blocks
+	if b >= l.short {
+		take(at + b - l.short)
+	}
+	at += l.blocks - l.short
+	for i := range l.check {
+		take(at + i*l.blocks + b)
+	}
+}
+
+// spareCheckwords is the redundancy that erasures leave to know a wrong answer
+// by: a random block passes by chance once in 256 to that power, less what the
+// search tries.
+const spareCheckwords = 4
+
+// restoreBlock restores the gathered block in place.
+func (d *Decoder) restoreBlock(check int, effort Effort) (wrong int, ok bool) {
+	if wrong, ok = d.corrector.errors(d.block, check); ok || effort == Plain {
+		return wrong, ok
+	}
+	// The codewords in order of doubt: by insertion, since they are few and
+	// nothing must be allocated.
+	d.erased = d.erased[:0]
+	for i, s := range d.sure {
+		j := len(d.erased)
+		d.erased = append(d.erased, 0)
+		for ; j > 0 && d.sure[d.erased[j-1]] > s; j-- {
+			d.erased[j] = d.erased[j-1]
+		}
+		d.erased[j] = uint8(i)
+	}
+	d.seen = append(d.seen[:0], d.block...)
+	for quarters := 1; quarters <= 4; quarters++ {
+		n := min(len(d.erased), (check-spareCheckwords)*quarters/4)
+		if wrong, ok = d.corrector.erasures(d.block, check, d.erased[:n], spareCheckwords); ok {
+			return wrong, true
+		}
+		copy(d.block, d.seen)
+	}
+	return 0, false
+}

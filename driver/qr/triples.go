@@ -1,0 +1,136 @@
+package qr
+
+import (
+	"math"
+	"slices"
+
+	"gateagent/driver/frame"
+)
+
+// triple is three finders that could be a code's: the one in the corner, the
+// one at the end of the upper side, the one at the end of the left side (seen
+// from behind, the sides are exchanged).
+type triple struct {
+	corner, right, lower finder
+	n                    float32 // estimated modules a side
+	flaw                 float32 // how unlike a code's they lie: 0 is perfect
+}
+
+// Limits of a triple's shape: a card tilted by 60 degrees still passes.
+const (
+	maxModuleRatio = 1.9 // largest module of the three to the smallest
+	maxSideRatio   = 2.8 // longer side to the shorter
+	minSine        = 0.45
+	maxTriples     = 12
+)
+
+// triplesOf lists what three finders could be a code, the likeliest first.
+func triplesOf(to []triple, g *frame.Gray, f []finder) []triple {
+	to = to[:0]
+	for i := range f {
+		for j := range i {
+			for k := range j {
+				if f[i].light != f[j].light || f[i].light != f[k].light {
+					continue
+				}
+				lo := min(f[i].module, f[j].module, f[k].module)
+				hi := max(f[i].module, f[j].module, f[k].module)
+				if hi > maxModuleRatio*lo {
+					continue
+				}
+				if t, ok := shape(g, f[i], f[j], f[k]); ok {
+					to = append(to, t)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(to, func(a, b triple) int {
+		switch {
+		case a.flaw < b.flaw:
+			return -1
+		case a.flaw > b.flaw:
+			return 1
+		}
+		return 0
+	})
+	return to[:min(len(to), maxTriples)]
+}
+
+// shape orders three finders, the corner opposite the longest distance, and
+// judges how they lie.
+func shape(g *frame.Gray, a, b, c finder) (t triple, ok bool) {
+	ab, bc, ca := distance(&a, &b), distance(&b, &c), distance(&c, &a)
+	switch {
+	case ab >= bc && ab >= ca:
+		t.corner, t.right, t.lower = c, a, b
+	case bc >= ca:
+		t.corner, t.right, t.lower = a, b, c
+	default:
+		t.corner, t.right, t.lower = b, c, a
+	}
+	ux, uy := t.right.x-t.corner.x, t.right.y-t.corner.y
+	vx, vy := t.lower.x-t.corner.x, t.lower.y-t.corner.y
+	if ux*vy-uy*vx < 0 {
+		t.right, t.lower = t.lower, t.right
+		ux, uy, vx, vy = vx, vy, ux, uy
+	}
+	u, v := hypot(ux, uy), hypot(vx, vy)
+	module := (a.module + b.module + c.module) / 3
+	if min(u, v) < 8*module || max(u, v) > 190*module {
+		return t, false
+	}
+	ratio := max(u, v) / min(u, v)
+	sine := (ux*vy - uy*vx) / (u * v)
+	if ratio > maxSideRatio || sine < minSine {
+		return t, false
+	}
+	nu, okU := sideModules(g, &t.corner, &t.right)
+	nv, okV := sideModules(g, &t.corner, &t.lower)
+	if !okU || !okV {
+		return t, false
+	}
+	spread := max(nu, nv) / min(nu, nv)
+	if spread > 1.35 {
+		return t, false
+	}
+	t.n = (nu + nv) / 2
+	if t.n < 17 || t.n > 190 {
+		return t, false
+	}
+	cosine := float32(math.Sqrt(float64(max(0, 1-sine*sine))))
+	t.flaw = float32(math.Log(float64(ratio))) + cosine + 3*float32(math.Log(float64(spread))) +
+		float32(math.Log(float64(max(a.module, b.module, c.module)/min(a.module, b.module, c.module)))) +
+		float32(3*rayLines-t.corner.lines-t.right.lines-t.lower.lines)/(3*rayLines)
+	return t, true
+}
+
+// sideModules estimates the modules a side from the distance of two finders and
+// their module sizes along it.
+func sideModules(g *frame.Gray, a, b *finder) (n float32, ok bool) {
+	dx, dy := b.x-a.x, b.y-a.y
+	d := hypot(dx, dy)
+	dx, dy = dx/d, dy/d
+	var sum float32
+	count := float32(0)
+	for _, f := range [...]*finder{a, b} {
+		if r, good := cast(g, f.x, f.y, dx, dy, 1.5*f.module, f.light); good {
+			sum += r.module
+			count++
+		}
+	}
+	if count == 0 {
+		return 0, false
+	}
+	return d/(sum/count) + 7, true
+}
+
+func distance(a, b *finder) float32 { return hypot(a.x-b.x, a.y-b.y) }
+
+func hypot(x, y float32) float32 { return float32(math.Sqrt(float64(x*x + y*y))) }
+
+// scale turns places of a scaled picture into those of the picture itself.
+func (t *triple) scale(k float32) {
+	for _, f := range [...]*finder{&t.corner, &t.right, &t.lower} {
+		f.x, f.y, f.module = f.x*k, f.y*k, f.module*k
+	}
+}
