@@ -30,7 +30,7 @@ func fast(url, id string) Options {
 		ClientID:  id,
 		KeepAlive: 5 * time.Second,
 		retry:     &backoff{floor: 20 * time.Millisecond, ceiling: 60 * time.Millisecond},
-		again:     &rereads{first: 50 * time.Millisecond, period: time.Hour},
+		again:     &rereads{first: 50 * time.Millisecond, period: time.Hour, refused: 50 * time.Millisecond},
 	}
 }
 
@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 	o := fast(b.URL(), "one")
 	o.OnFault = func(f Fault) { last.Store(f) }
 	l, _ := start(t, o, func(l *Link) {
-		l.Subscribe("secret/+", in.take)
+		l.Add(Subscription{Filter: "secret/+", QoS: 1, Once: true, Handle: in.take})
 		l.Subscribe("open/+", in.take)
 	})
 	eventually(t, "connected", l.Connected)
@@ -215,9 +215,13 @@ func TestRefusals(t *testing.T) {
 	if _, err := l.Retained(t.Context(), "secret/x", 5*time.Second); !errors.Is(err, ErrRefused) {
 		t.Errorf("Retained: %v", err)
 	}
-	b.Forbid(nil)
-	b.Cut()
+	b.Forbid(nil) // the access list is mended: no new connection is needed
 	eventually(t, "no fault", func() bool { return l.Connected() && l.Status().Fault.Code == "" })
+	publish(t, l, "secret/x", "2", false)
+	eventually(t, "message", func() bool { return in.count("secret/x=2 rfalse") == 1 })
+	if n := l.Status().Sessions; n != 1 {
+		t.Errorf("%d sessions", n)
+	}
 
 	b.Refuse(func(client string) bool { return client == "two" })
 	l2, _ := start(t, fast(b.URL(), "two"), nil)

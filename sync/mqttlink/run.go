@@ -23,11 +23,14 @@ const leaveWithin = time.Second
 // rereads are the times at which retained topics are read again: a cluster
 // may miss a retained message at the very moment of the first subscribe.
 type rereads struct {
-	first  time.Duration // after connecting, plus up to the same again
-	period time.Duration
+	first   time.Duration // after connecting, plus up to the same again
+	period  time.Duration
+	refused time.Duration // instead of period, while the broker refuses a filter
 }
 
-var defaultRereads = rereads{first: time.Second, period: 10 * time.Minute}
+// A refusal is asked about again soon: an access list may have been mended, and
+// mochi refuses by mistake while one of its own messages bears the same id.
+var defaultRereads = rereads{first: time.Second, period: 10 * time.Minute, refused: 30 * time.Second}
 
 // Run keeps the session alive until ctx ends, and then says goodbye. It gives
 // nil after an orderly end; a broker that cannot be reached is a matter of
@@ -97,13 +100,18 @@ func (l *Link) attend(ctx context.Context, s *session) error {
 			l.leave(s)
 			return nil
 		case <-again.C:
-			again.Reset(l.o.again.period)
-			refused, err := s.subscribe(ctx, rereadable(l.subs))
+			refused, err := s.subscribe(ctx, l.rereadable())
 			if err != nil {
 				s.fail(err)
 				continue // the reason comes with s.dead
 			}
-			l.mergeRefused(refused)
+			l.setRefused(refused)
+			l.judge()
+			if len(refused) > 0 {
+				again.Reset(l.o.again.refused)
+			} else {
+				again.Reset(l.o.again.period)
+			}
 		}
 	}
 }
@@ -186,21 +194,4 @@ func (l *Link) setRefused(filters []string) {
 	l.mu.Lock()
 	l.refused = filters
 	l.mu.Unlock()
-}
-
-// mergeRefused takes the outcome of a second reading: filters that were asked
-// only at connecting keep their outcome.
-func (l *Link) mergeRefused(again []string) {
-	l.mu.Lock()
-	var out []string
-	for _, f := range l.refused {
-		for _, sub := range l.subs {
-			if sub.filter == f && sub.once {
-				out = append(out, f)
-			}
-		}
-	}
-	l.refused = append(out, again...)
-	l.mu.Unlock()
-	l.judge()
 }

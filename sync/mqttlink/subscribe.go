@@ -3,6 +3,7 @@ package mqttlink
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -145,10 +146,14 @@ func (s *subscription) matches(topic []string) bool {
 	return len(topic) == len(s.levels)
 }
 
-func rereadable(subs []*subscription) []*subscription {
+// rereadable gives the filters to ask for again: those with retained topics,
+// and those that were refused.
+func (l *Link) rereadable() []*subscription {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var out []*subscription
-	for _, s := range subs {
-		if !s.once {
+	for _, s := range l.subs {
+		if !s.once || slices.Contains(l.refused, s.filter) {
 			out = append(out, s)
 		}
 	}
