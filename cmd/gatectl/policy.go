@@ -75,9 +75,9 @@ whose level --level sets.`,
 			if err != nil {
 				return err
 			}
-			return session(cmd, &broker, "policy", func(ctx context.Context, s *publish.Session) error {
+			return siteSession(cmd, &broker, "policy", site, func(ctx context.Context, s *publish.Session, gates *publish.InForce) error {
 				topic := s.Topics.Policy(site)
-				next, err := nextVersion(ctx, s, topic, version)
+				next, err := nextVersion(ctx, cmd, s, topic, version, gates.Policy)
 				if err != nil {
 					return err
 				}

@@ -291,7 +291,7 @@ for example from cron.`,
 func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Folder, compact []byte, m wire.Manifest) error {
 	return session(cmd, broker, "snapshot", func(ctx context.Context, s *publish.Session) error {
 		topic := s.Topics.Manifest(m.Aud)
-		there, err := s.Version(ctx, topic)
+		there, err := published(ctx, cmd, s, topic)
 		if err != nil {
 			return err
 		}

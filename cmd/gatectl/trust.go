@@ -13,6 +13,7 @@ import (
 	"gateagent/agent/hint"
 	"gateagent/cmd/gatectl/keyring"
 	"gateagent/cmd/gatectl/publish"
+	"gateagent/sync/mqttlink"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -142,9 +143,9 @@ func publishTrust(cmd *cobra.Command, broker *brokerFlags, t *trustFlags) error 
 	if err != nil {
 		return err
 	}
-	return session(cmd, broker, "trust", func(ctx context.Context, s *publish.Session) error {
+	return siteSession(cmd, broker, "trust", t.site, func(ctx context.Context, s *publish.Session, gates *publish.InForce) error {
 		topic := s.Topics.Trust(t.site)
-		version, err := nextVersion(ctx, s, topic, t.version)
+		version, err := nextVersion(ctx, cmd, s, topic, t.version, gates.Trust)
 		if err != nil {
 			return err
 		}
@@ -168,19 +169,30 @@ func publishReady(cmd *cobra.Command, broker *brokerFlags, file, site string) er
 		return fmt.Errorf("read the trust list: %w", err)
 	}
 	compact := strings.TrimSpace(string(b))
-	version, err := publish.DocumentVersion([]byte(compact))
+	list, err := publish.ReadTrust([]byte(compact))
 	if err != nil {
 		return fmt.Errorf("%s is no signed trust list", file)
 	}
-	return session(cmd, broker, "trust", func(ctx context.Context, s *publish.Session) error {
+	if list.Aud != site {
+		return hint.New("gates of one site refuse the list of another", "%s is the trust list of %s, not of %s", file, list.Aud, site)
+	}
+	return siteSession(cmd, broker, "trust", site, func(ctx context.Context, s *publish.Session, gates *publish.InForce) error {
 		topic := s.Topics.Trust(site)
-		if _, err := nextVersion(ctx, s, topic, version); err != nil {
+		// What gates have already may be this very list, which the broker lost.
+		have := func() publish.Version {
+			v := gates.Trust()
+			if v.N == list.Ver {
+				v.N--
+			}
+			return v
+		}
+		if _, err := nextVersion(ctx, cmd, s, topic, list.Ver, have); err != nil {
 			return err
 		}
 		if err := retain(ctx, s, topic, compact); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "trust list version %d published on %s\n", version, topic)
+		fmt.Fprintf(cmd.OutOrStdout(), "trust list version %d published on %s\n", list.Ver, topic)
 		return nil
 	})
 }
@@ -206,20 +218,48 @@ func session(cmd *cobra.Command, broker *brokerFlags, role string, do func(conte
 	return errors.Join(do(cmd.Context(), s), s.Close())
 }
 
+// siteSession is a session that also hears what the gates of a site have in
+// force.
+func siteSession(cmd *cobra.Command, broker *brokerFlags, role, site string, do func(context.Context, *publish.Session, *publish.InForce) error) error {
+	var gates publish.InForce
+	s, err := broker.connect(cmd.Context(), role, func(l *mqttlink.Link, topics wire.Topics) { gates.Follow(l, topics, site) })
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(cmd.Context(), s, &gates), s.Close())
+}
+
 // nextVersion gives the version to publish: the one asked for, which must be
-// newer than what is published, or the next.
-func nextVersion(ctx context.Context, s *publish.Session, topic string, asked uint64) (uint64, error) {
-	now, err := s.Version(ctx, topic)
+// newer than what is published and than what gates have, or the next.
+func nextVersion(ctx context.Context, cmd *cobra.Command, s *publish.Session, topic string, asked uint64, inForce func() publish.Version) (uint64, error) {
+	there, err := published(ctx, cmd, s, topic)
 	if err != nil {
 		return 0, err
 	}
-	if asked == 0 {
-		return now + 1, nil
+	gate := inForce()
+	if gate.N > there {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s has version %d in force, and the broker has forgotten it; versions go on from there\n", gate.Gate, gate.N)
 	}
-	if asked <= now {
-		return 0, hint.New("gates refuse what is not newer than what they have", "version %d is not above version %d, which is published", asked, now)
+	switch {
+	case asked == 0:
+		return max(there, gate.N) + 1, nil
+	case asked <= there:
+		return 0, hint.New("gates refuse what is not newer than what they have", "version %d is not above version %d, which is published", asked, there)
+	case asked <= gate.N:
+		return 0, hint.New("gates refuse what is not newer than what they have", "version %d is not above version %d, which %s has in force", asked, gate.N, gate.Gate)
 	}
 	return asked, nil
+}
+
+// published gives the version that the broker has. Something that is no
+// document is replaced: gates refuse it anyway.
+func published(ctx context.Context, cmd *cobra.Command, s *publish.Session, topic string) (uint64, error) {
+	n, err := s.Version(ctx, topic)
+	if errors.Is(err, publish.ErrNoDocument) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: what is retained on %s is no document of ours; it is replaced. Who may write there?\n", topic)
+		return 0, nil
+	}
+	return n, err
 }
 
 func retain(ctx context.Context, s *publish.Session, topic, compact string) error {

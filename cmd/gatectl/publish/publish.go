@@ -135,8 +135,9 @@ func (s *Session) Retained(ctx context.Context, topic string, body []byte) error
 }
 
 // Version gives the version of the document that is retained on a topic now; 0
-// when there is none. The signature is not judged: a number too high does no
-// harm, for the next one lies above it.
+// when there is none, [ErrNoDocument] when something else is there. The
+// signature is not judged: a number too high does no harm, for the next one
+// lies above it.
 func (s *Session) Version(ctx context.Context, topic string) (uint64, error) {
 	got, err := s.Link.Retained(ctx, topic, absentWait)
 	if errors.Is(err, mqttlink.ErrNothingRetained) || err == nil && len(got) == 0 {
@@ -165,22 +166,23 @@ func DocumentVersion(compact []byte) (uint64, error) {
 		return 0, err
 	}
 	if json.Unmarshal(payload, &head) != nil || head.Ver >= maxVersion {
-		return 0, errNoDocument
+		return 0, ErrNoDocument
 	}
 	return head.Ver, nil
 }
 
-var errNoDocument = errors.New("not a signed document of ours")
+// ErrNoDocument is what is given for anything else than a signed document.
+var ErrNoDocument = errors.New("not a signed document of ours")
 
 // payloadOf gives the payload of a JWS without judging it.
 func payloadOf(compact []byte) ([]byte, error) {
 	parts := strings.Split(string(compact), ".")
 	if len(parts) != 3 {
-		return nil, errNoDocument
+		return nil, ErrNoDocument
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil, errNoDocument
+		return nil, ErrNoDocument
 	}
 	return payload, nil
 }

@@ -16,9 +16,11 @@ import (
 
 	"gateagent/agent/gate"
 	"gateagent/agent/policy"
+	"gateagent/agent/record"
 	"gateagent/cmd/gatectl/dataset"
 	"gateagent/cmd/gatectl/people"
 	"gateagent/sync/brokertest"
+	"gateagent/sync/identity"
 	"gateagent/sync/mqttlink"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
@@ -234,5 +236,68 @@ func TestOnMosquitto(t *testing.T) {
 	all, err := f.Published()
 	if err != nil || len(all) != 2 || all[0].Version != 3 {
 		t.Errorf("published %+v, %v", all, err)
+	}
+}
+
+// TestInForce: what gates have is heard from their states, also where the
+// broker has forgotten the documents.
+func TestInForce(t *testing.T) {
+	b := brokertest.Start(t)
+	topics, err := wire.NewTopics(wire.DefaultPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := identity.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func(site, gate string, trust, policy uint64) {
+		topic := topics.State(record.Origin{Site: site, Gate: gate})
+		body, err := wire.SignBody(topic, wire.State{
+			Online: true, Boot: "00112233445566aa", Time: now.UnixMilli(), ID: id.Public(),
+			Trust: trust, Policy: &wire.PolicyState{ID: "x", Ver: policy},
+		}, id.Sign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Publish(topic, body, true)
+	}
+	state("hn01", "gate-1", 2, 7)
+	state("hn01", "gate-2", 3, 5)
+	state("hn01", "gate-3", 1<<60, 1<<60) // nonsense
+	state("hn02", "gate-1", 9, 9)
+	b.Publish("gate/v1/hn01/gate-4/state", []byte("{}"), true)
+	var gates InForce
+	s := connect(t, b, func(l *mqttlink.Link, topics wire.Topics) { gates.Follow(l, topics, "hn01") })
+	if v, err := s.Version(t.Context(), s.Topics.Policy("hn01")); v != 0 || err != nil {
+		t.Errorf("retained: version %d, %v", v, err)
+	}
+	if got, want := gates.Trust(), (Version{3, "hn01/gate-2"}); got != want {
+		t.Errorf("trust %+v, want %+v", got, want)
+	}
+	if got, want := gates.Policy(), (Version{7, "hn01/gate-1"}); got != want {
+		t.Errorf("policy %+v, want %+v", got, want)
+	}
+}
+
+// TestReadTrust: only a trust list is one.
+func TestReadTrust(t *testing.T) {
+	root, key := signer(t, signed.RoleRoot), signer(t, signed.RolePolicy)
+	list := signed.Trust{Aud: "hn01", Ver: 2, Iat: now.Unix(), Exp: now.Unix() + 60, Keys: []signed.TrustKey{key.TrustKey()}}
+	good, err := SignTrust(root, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadTrust([]byte(good)); err != nil || got.Ver != 2 || got.Aud != "hn01" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	other, err := SignPolicy(key, policy.Default(), policy.Header{Audience: "hn01", Version: 2, Issued: now, Expires: now.AddDate(0, 1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", "a.b.c", other, good[1:]} {
+		if _, err := ReadTrust([]byte(bad)); err == nil {
+			t.Errorf("%.20q was read as a trust list", bad)
+		}
 	}
 }
