@@ -233,8 +233,8 @@ func (a *agent) stop() {
 // judgeLog fails the test for what must not happen in any run.
 func (a *agent) judgeLog() {
 	a.t.Helper()
-	text := a.logText()
-	for _, never := range []string{"DATA RACE", "panic", "goroutine "} {
+	text := "\n" + a.logText()
+	for _, never := range []string{"DATA RACE", "\npanic: ", "\nfatal error: ", " stack="} {
 		if i := strings.Index(text, never); i >= 0 {
 			a.t.Errorf("%s: %s", a.log, text[i:min(len(text), i+4000)])
 			return
