@@ -32,7 +32,8 @@ const (
 	setID = "vn-1" // kid of the key of the set vn
 )
 
-var setKey = gate.Key{0x5e, 0x7}
+// The keys of every office: of the set vn, and of the site's entries.
+var setKey, entryKey = gate.Key{0x5e, 0x7}, gate.Key{0xe7}
 
 // office is central: its keys, its broker, what it has been sent.
 type office struct {
@@ -106,7 +107,7 @@ func (o *office) settings(lanes string) settings {
 	return settings{
 		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes,
 		setKey:   writeKey(o.t, setID, "vn", setKey),
-		entryKey: writeKey(o.t, "entry-1", signed.EntrySet, gate.Key{0xe7}),
+		entryKey: writeKey(o.t, "entry-1", signed.EntrySet, entryKey),
 	}
 }
 
@@ -154,6 +155,11 @@ func (o *office) publishPeople(green int) {
 	}
 	o.broker.Publish(o.topics.Chunk("vn", name), chunk, true)
 	o.broker.Publish(o.topics.Manifest("vn"), o.sign(signed.TypeManifest, signed.RoleSnapshot, manifest), true)
+}
+
+// subject names the n-th person as entries of the site do.
+func (o *office) subject(n int) gate.Pseudonym {
+	return gate.NewPseudonymer(entryKey).Of(someone(n).number)
 }
 
 // equipped waits until an agent has trust list, policy and people.

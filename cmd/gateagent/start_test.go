@@ -103,6 +103,12 @@ func TestStartsWithoutAnything(t *testing.T) {
 	if out, _, exit := b.do("entries", "--verify", "--config", b.config); exit != 0 || !strings.Contains(out, "whole") {
 		t.Errorf("entries --verify: exit %d: %s", exit, out)
 	}
+	for since, want := range map[string]int{"1h": 2, "2020-01-01": 2, "-1h": 0} {
+		out, _, exit := b.do("entries", "--config", b.config, "--since="+since)
+		if n := strings.Count(out, "RETRY ") + strings.Count(out, "MANUAL_CHECK "); exit != 0 || n != want {
+			t.Errorf("entries --since %s: exit %d, %d entries, want %d\n%s", since, exit, n, want, out)
+		}
+	}
 	a.stop()
 	if out, hint, exit := b.do("status", "--config", b.config); exit != 2 || !strings.Contains(hint, "hint:") {
 		t.Errorf("status after the end: exit %d, %q %q", exit, out, hint)
