@@ -36,6 +36,12 @@ type JSONL struct {
 	since int64
 }
 
+// Errors of a sink that does not open.
+var (
+	ErrSinkInUse  = errors.New("another program writes it")
+	ErrSinkBroken = errors.New("it is not what was kept")
+)
+
 // stateEvery is how many bytes may be read again at a start.
 const stateEvery = 4 << 20
 
@@ -84,7 +90,7 @@ func (s *JSONL) recover() error {
 	from := s.size
 	end, err := s.read(s.f, from)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSinkBroken, err)
 	}
 	info, err := s.f.Stat()
 	if err != nil {

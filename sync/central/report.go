@@ -1,6 +1,8 @@
 package central
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -65,7 +67,11 @@ func (c *Central) report(r Report) {
 		clear(c.said)
 	}
 	c.said[key] = r.At
-	c.log.Warn(string(r.Kind), "site", r.Origin.Site, "gate", r.Origin.Gate, "text", r.Text)
+	level := slog.LevelWarn
+	if r.Kind == ReportPinned || r.Kind == ReportEpoch && r.To == 0 && r.From == 0 {
+		level = slog.LevelInfo // as it should be
+	}
+	c.log.Log(context.Background(), level, string(r.Kind), "site", r.Origin.Site, "gate", r.Origin.Gate, "text", r.Text)
 	if c.o.Report != nil {
 		c.o.Report(r)
 	}
