@@ -26,7 +26,7 @@ a list written by hand.
 Nothing has to be installed or configured, and nothing is left behind.`,
 		Example: `  gatectl demo
   gatectl demo --once | tail -n 1`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Agent == "" {
 				path, err := besideThis("gateagent")

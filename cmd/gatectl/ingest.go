@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
 
@@ -40,7 +41,7 @@ and reported; where a box was replaced on purpose, delete the gate's entry in th
 start ingest again with --learn.`,
 		Example: `  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --learn --broker mqtt://broker:1883
   gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --passphrase-file pass`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return i.run(cmd) },
 	}
 	f := cmd.Flags()
@@ -62,7 +63,10 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	}
 	pins, err := central.LoadPins(i.gates, i.learn)
 	if err != nil {
-		return hint.Wrap(err, "the file need not exist with --learn")
+		if errors.Is(err, fs.ErrNotExist) {
+			return hint.Wrap(err, "the file need not exist with --learn")
+		}
+		return err
 	}
 	key, err := i.signer.open(cmd)
 	if err != nil {
@@ -71,13 +75,24 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	log := logger(cmd)
 	sink, err := central.OpenJSONL(path, log)
 	if err != nil {
-		return hint.Wrap(err, "a file that was changed by hand does not continue its chains; gatectl verify says where")
+		return sinkHint(err)
 	}
 	defer func() { err = errors.Join(err, sink.Close()) }()
 	if i.gates == "" {
 		log.Warn("what is learned is not kept: no --gates file is named")
 	}
 	return i.serve(cmd.Context(), log, central.Options{Signer: key, Pins: pins, Sink: sink})
+}
+
+// sinkHint adds what to do about a sink that does not open.
+func sinkHint(err error) error {
+	switch {
+	case errors.Is(err, central.ErrSinkInUse):
+		return hint.Wrap(err, "another gatectl ingest is running with this file; only one may")
+	case errors.Is(err, central.ErrSinkBroken):
+		return hint.Wrap(err, "a file that was changed does not continue its chains: gatectl verify says where; put back a copy, gates send again what it lacks")
+	}
+	return hint.Wrap(err, "the folder must be there, and this user must be allowed to write in it")
 }
 
 // serve runs until ctx ends.

@@ -13,6 +13,7 @@ import (
 	"gateagent/agent/hint"
 	"gateagent/cmd/gatectl/keyring"
 	"gateagent/sync/signed"
+	"gateagent/sync/wire"
 )
 
 func keygenCommand() *cobra.Command {
@@ -41,11 +42,21 @@ data who is in it.`,
 		Example: `  gatectl keygen --dir keys --site hn01 --set vn
   gatectl keygen --dir usb/root --only root
   gatectl keygen --dir keys --only snapshot,policy,ack --passphrase-file pass`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			roles, err := wantedRoles(only)
 			if err != nil {
 				return err
+			}
+			for _, set := range sets {
+				if !wire.ValidSet(set) {
+					return hint.New("names look like vn or hn01-lists", "--set: %q is no name of a data set", set)
+				}
+			}
+			for _, site := range sites {
+				if !wire.ValidSite(site) {
+					return hint.New("names look like hn01", "--site: %q is no name of a site", site)
+				}
 			}
 			return keygen(cmd, keyring.Open(dir), roles, sets, sites, &pass)
 		},
@@ -113,36 +124,62 @@ func keygen(cmd *cobra.Command, ring keyring.Ring, roles []signed.Role, sets, si
 	for _, set := range sets {
 		kid, err := ring.MakeSecret(set, now)
 		if err := said(keyring.SetFile(set), kid, err); err != nil {
-			return hint.Wrap(err, "names look like vn or hn01-lists")
+			return err
 		}
 	}
 	for _, site := range sites {
 		kid, err := ring.MakeEntrySecret(site, now)
 		if err := said(keyring.EntryFile(site), kid, err); err != nil {
-			return hint.Wrap(err, "names look like hn01")
+			return err
 		}
 	}
 	return keygenNext(cmd, ring, sets, sites)
 }
 
-// keygenNext prints what to do with the keys.
+// keygenNext prints what to do with the keys. File names on the boxes are those
+// of the technician's handbook.
 func keygenNext(cmd *cobra.Command, ring keyring.Ring, sets, sites []string) error {
 	out := cmd.OutOrStdout()
-	if root, err := ring.Root(); err == nil {
+	root, err := ring.Root()
+	hasRoot := err == nil
+	if hasRoot {
 		fmt.Fprintf(out, "\nFor the configuration of every box:\n\n[trust]\nroot_keys = [%q]\n", root)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, site := range sites {
-		fmt.Fprintf(out, "\n# boxes of site %s\n[keys]\nentry_file = \"/etc/gateagent/keys/%s\"\n", site, keyring.EntryFile(site))
+		fmt.Fprintf(out, "\n# boxes of site %s; copy %s there\n[keys]\nentry_file = \"/etc/gateagent/entry.key\"\n", site, ring.Path(keyring.EntryFile(site)))
 	}
 	for _, set := range sets {
-		fmt.Fprintf(out, "\n[[set]]\nname = %q\nkey_file = \"/etc/gateagent/keys/%s\"\n", set, keyring.SetFile(set))
+		fmt.Fprintf(out, "\n# copy %s to the boxes\n[[set]]\nname = %q\nkey_file = \"/etc/gateagent/%s.key\"\n", ring.Path(keyring.SetFile(set)), set, set)
+	}
+	fmt.Fprint(out, "\nNext: ")
+	if len(sites)+len(sets) > 0 {
+		fmt.Fprint(out, "copy the .jwk files to the boxes, for the agent alone to read. Then:\n      ")
 	}
 	site := "SITE"
 	if len(sites) > 0 {
 		site = sites[0]
 	}
-	fmt.Fprintf(out, "\nNext: copy the .jwk files to the boxes, readable by root only, then\n  gatectl trust publish --keys %s --site %s --broker mqtt://BROKER:1883\n", ring.Path(""), site)
+	publics, err := ring.Publics()
+	if err != nil {
+		return err
+	}
+	switch {
+	case hasRoot && len(publics) > 0:
+		fmt.Fprintf(out, "gatectl trust publish --keys %s --site %s --broker mqtt://BROKER:1883\n", ring.Path(""), site)
+	case hasRoot:
+		fmt.Fprint(out, "keep this folder on a machine without network, and at central:\n"+
+			"      gatectl keygen --only snapshot,policy,ack --set SET --site SITE\n")
+	case len(publics) > 0:
+		var files []string
+		for _, k := range publics {
+			files = append(files, ring.Path(string(k.Role)+".pub"))
+		}
+		fmt.Fprintf(out, "on the machine with the root key:\n"+
+			"      gatectl trust publish --keys FOLDER --public %s --site %s --version 1 --out %s-trust.jws\n", strings.Join(files, ","), site, site)
+	default:
+		fmt.Fprint(out, "gatectl keygen makes the signing keys too, without --only\n")
+	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // a server image may have no zone files
 
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err != nil && strings.HasPrefix(err.Error(), "unknown command ") && hint.Of(err) == "" {
+		err = hint.Wrap(err, "gatectl --help lists the commands")
+	}
 	if errors.Is(err, errSaid) {
 		return 1
 	}
@@ -71,6 +75,27 @@ policy publish, ingest.`,
 		watchCommand(), ingestCommand(), verifyCommand(), demoCommand(), versionCommand(),
 	)
 	return root
+}
+
+// takes wants at least least and at most most arguments; most < 0 for any
+// number. Its advice is the first example.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		n := len(args)
+		if n >= least && (most < 0 || n <= most) {
+			return nil
+		}
+		example, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
+		advice := "for example: " + example
+		switch {
+		case most == 0:
+			return hint.New(advice, "%s takes only flags, and %q is none", cmd.CommandPath(), args[0])
+		case n < least:
+			_, what, _ := strings.Cut(cmd.Use, " ")
+			return hint.New(advice, "%s needs %s", cmd.CommandPath(), what)
+		}
+		return hint.New(advice, "%s takes %s, and %q is one too many", cmd.CommandPath(), count(most, "argument"), args[most])
+	}
 }
 
 // group makes a command that only holds others.

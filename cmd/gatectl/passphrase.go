@@ -95,6 +95,14 @@ func ask(cmd *cobra.Command, what string, twice bool) ([]byte, error) {
 	return pass, nil
 }
 
+// checkDays wants a flag to name at least one day and at most ten years.
+func checkDays(flag string, days int) error {
+	if days < 1 || days > 3660 {
+		return fmt.Errorf("--%s %d is not within 1 to 3660 days", flag, days)
+	}
+	return nil
+}
+
 // signerFlags name a signing key: a folder of keys, or one file.
 type signerFlags struct {
 	role       signed.Role

@@ -32,7 +32,7 @@ does by it in every situation, worked out by the very code that gates run. Witho
 file it prints the built-in policy.`,
 		Example: `  gatectl policy check
   gatectl policy check hn01-policy.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := readPolicy(cmd, args, level)
 			if err != nil {
@@ -62,10 +62,13 @@ func policyPublishCommand() *cobra.Command {
 whose level --level sets.`,
 		Example: `  gatectl policy publish --site hn01 --level 3 --broker mqtt://broker:1883
   gatectl policy publish hn01-policy.json --site hn01 --broker mqtt://broker:1883`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !wire.ValidSite(site) {
 				return hint.New("--site hn01, for example", "--site: %q is no name of a site", site)
+			}
+			if err := checkDays("valid-days", validDays); err != nil {
+				return err
 			}
 			p, err := readPolicy(cmd, args, level)
 			if err != nil {

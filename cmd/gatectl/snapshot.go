@@ -56,7 +56,7 @@ enough (a second dose of last week, tests, lists) come out UNKNOWN at the gate: 
 guard decides. The command says how many they are.`,
 		Example: `  gatectl snapshot build people.csv --set vn --out vn --keys keys
   zcat people.jsonl.gz | gatectl snapshot build - --set vn --out vn --passphrase-file pass`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return b.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
@@ -78,6 +78,9 @@ guard decides. The command says how many they are.`,
 // memory only (DESIGN §5).
 const memoryAbove = 100_000
 
+// maxSpread bounds how long gates may be asked to wait: data ages meanwhile.
+const maxSpread = 12 * time.Hour
+
 func (b *buildFlags) run(cmd *cobra.Command, list string) error {
 	if !wire.ValidSet(b.set) {
 		return hint.New("--set vn, for example", "--set: %q is no name of a data set", b.set)
@@ -88,6 +91,12 @@ func (b *buildFlags) run(cmd *cobra.Command, list string) error {
 	if b.settle < 0 || b.settle > 365 {
 		return fmt.Errorf("--settle %d is not within 0 to 365 days", b.settle)
 	}
+	if err := checkDays("valid-days", b.validDays); err != nil {
+		return err
+	}
+	if b.spread < 0 || b.spread > maxSpread {
+		return fmt.Errorf("--spread %v is not within 0s to %v", b.spread, maxSpread)
+	}
 	asOf, err := b.day(time.Now())
 	if err != nil {
 		return err
@@ -97,7 +106,7 @@ func (b *buildFlags) run(cmd *cobra.Command, list string) error {
 		return hint.Wrap(err, "gatectl keygen --only none --set "+b.set+" makes it")
 	}
 	folder := dataset.NewFolder(b.out)
-	version, err := b.next(folder)
+	version, before, err := b.next(folder)
 	if err != nil {
 		return err
 	}
@@ -129,6 +138,9 @@ func (b *buildFlags) run(cmd *cobra.Command, list string) error {
 		return err
 	}
 	b.report(cmd.OutOrStdout(), m, counts, asOf)
+	if people := uint64(counts.People); people+people/9 < before { // more than a tenth is gone
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: the version before had %d people; was the list cut off? Whoever is missing comes out UNKNOWN\n", before)
+	}
 	return nil
 }
 
@@ -148,27 +160,27 @@ func (b *buildFlags) day(now time.Time) (gate.Day, error) {
 	return gate.DayOf(now.In(zone)), nil
 }
 
-// next gives the version to build.
-func (b *buildFlags) next(folder dataset.Folder) (uint64, error) {
+// next gives the version to build, and how many people the one before has.
+func (b *buildFlags) next(folder dataset.Folder) (version, before uint64, err error) {
 	compact, err := folder.Manifest()
 	if errors.Is(err, fs.ErrNotExist) {
-		return max(b.version, 1), nil
+		return max(b.version, 1), 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	m, err := publish.ReadManifest(compact)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("the version in %s: %w", b.out, err)
+		return 0, 0, fmt.Errorf("the version in %s: %w", b.out, err)
 	case m.Aud != b.set:
-		return 0, hint.New("each set has a folder of its own", "%s holds the set %s, not %s", b.out, m.Aud, b.set)
+		return 0, 0, hint.New("each set has a folder of its own", "%s holds the set %s, not %s", b.out, m.Aud, b.set)
 	case b.version == 0:
-		return m.Ver + 1, nil
+		return m.Ver + 1, m.Base.People, nil
 	case b.version <= m.Ver:
-		return 0, hint.New("gates refuse what is not newer than what they have", "version %d is not above version %d, which is in %s", b.version, m.Ver, b.out)
+		return 0, 0, hint.New("gates refuse what is not newer than what they have", "version %d is not above version %d, which is in %s", b.version, m.Ver, b.out)
 	}
-	return b.version, nil
+	return b.version, m.Base.People, nil
 }
 
 // read takes the list into the builder and reports what cannot be used.
@@ -247,7 +259,7 @@ signed anew at least every 6 hours, also when nothing has changed: --resign does
 for example from cron.`,
 		Example: `  gatectl snapshot publish vn --broker mqtt://broker:1883
   gatectl snapshot publish vn --resign --passphrase-file pass --broker mqtt://broker:1883`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			folder := dataset.NewFolder(args[0])
 			compact, err := folder.Manifest()
@@ -262,6 +274,9 @@ for example from cron.`,
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			if resign {
+				if err := checkDays("valid-days", validDays); err != nil {
+					return err
+				}
 				key, err := signer.open(cmd)
 				if err != nil {
 					return err

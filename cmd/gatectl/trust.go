@@ -51,10 +51,18 @@ The root key belongs on a machine without network. There, write the list to a fi
 		Example: `  gatectl trust publish --keys keys --site hn01 --broker mqtt://broker:1883
   gatectl trust publish --keys usb/root --public keys/snapshot.pub,keys/policy.pub,keys/ack.pub --site hn01 --version 2 --out hn01-trust.jws
   gatectl trust publish --signed hn01-trust.jws --site hn01 --broker mqtt://broker:1883`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !wire.ValidSite(t.site) {
 				return hint.New("--site hn01, for example", "--site: %q is no name of a site", t.site)
+			}
+			if err := checkDays("valid-days", t.validDays); err != nil {
+				return err
+			}
+			if t.keysDays != 0 {
+				if err := checkDays("keys-days", t.keysDays); err != nil {
+					return err
+				}
 			}
 			switch {
 			case t.ready != "":

@@ -31,7 +31,7 @@ The chain alone shows a change by whoever does not hold the whole journal; only 
 signatures show one by whoever does.`,
 		Example: `  gatectl verify --gates gates.json entries.jsonl
   cat 2026-11-*.jsonl | gatectl verify --gates gates.json -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topics, err := wire.NewTopics(prefix)
 			if err != nil {
@@ -102,7 +102,7 @@ func verifyFile(cmd *cobra.Command, c *chain.Checker, name string) error {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return fmt.Errorf("read events: %w", err)
+		return hint.Wrap(fmt.Errorf("read events: %w", err), "the file that ingest --sink jsonl:FILE names")
 	}
 	defer f.Close()
 	return c.Read(name, f)

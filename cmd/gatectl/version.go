@@ -46,7 +46,7 @@ func versionCommand() *cobra.Command {
 		Short:   "print version, commit, Go and architecture",
 		Long:    "Prints what this program was built from.",
 		Example: "  gatectl version --json",
-		Args:    cobra.NoArgs,
+		Args:    takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := thisVersion()
 			if asJSON {

@@ -39,7 +39,7 @@ signature and shows no names: entries carry none.
 Times of entries are those of the gate, in local time.`,
 		Example: `  gatectl watch --broker mqtt://broker:1883
   gatectl watch --site hn01 --for 1h > morning.log`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if site != "" && !wire.ValidSite(site) {
 				return hint.New("--site hn01, for example", "--site: %q is no name of a site", site)
@@ -76,7 +76,11 @@ func watch(ctx context.Context, cmd *cobra.Command, broker *brokerFlags, w *watc
 		})
 	}
 	link.OnUp(func() { fmt.Fprintf(cmd.ErrOrStderr(), "connected to %s\n", to.URL) })
-	link.OnDown(func() { fmt.Fprintf(cmd.ErrOrStderr(), "broker %s lost; trying again\n", to.URL) })
+	link.OnDown(func() {
+		if ctx.Err() == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "broker %s lost; trying again\n", to.URL)
+		}
+	})
 	return link.Run(ctx)
 }
 
