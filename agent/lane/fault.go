@@ -79,14 +79,15 @@ func (l *Lane) actOnFault(seen time.Time, o *Outcome) {
 // nobody is a number that nobody has, to try whether the data can be read.
 const nobody gate.Number = "000000000000"
 
-// probe looks whether a fault is over while nobody comes. A journal that
-// refused an entry can only be tried with the next one.
+// probe looks whether a fault is over while nobody comes.
 func (l *Lane) probe() {
 	if l.faults.store != nil {
 		_, _, err := l.o.Facts.Facts(nobody)
 		l.setFault(gate.ReasonStoreFault, err)
 	}
-	if errors.Is(l.faults.record, errBacklog) && l.backlog.Load() <= resumeBacklog {
+	switch {
+	case l.faults.record == nil || l.backlog.Load() > resumeBacklog:
+	case errors.Is(l.faults.record, errBacklog), l.o.JournalWorks != nil && l.o.JournalWorks():
 		l.setFault(gate.ReasonRecordFault, nil)
 	}
 	l.hold()

@@ -66,8 +66,8 @@ type Clock interface {
 	Reading() (time.Time, gate.ClockLevel)
 }
 
-// Options are a lane's settings and parts. All are needed but the durations
-// and the two functions at the end.
+// Options are a lane's settings and parts. All are needed but the durations,
+// JournalWorks and the two functions at the end.
 type Options struct {
 	Name      string
 	Direction gate.Direction
@@ -86,7 +86,10 @@ type Options struct {
 	Relay   Relay
 	Facts   FactsReader
 	Journal Journal
-	Clock   Clock
+	// JournalWorks says whether the journal takes records again after it has
+	// refused one; nil: only the next entry can tell.
+	JournalWorks func() bool
+	Clock        Clock
 	// Policy gives the rules in force; nil rules refuse everybody.
 	Policy func() Rules
 	// EntryKey gives the site entry key under which subjects are named, and

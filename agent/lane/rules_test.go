@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +128,31 @@ func TestRulesUnderTrouble(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFaultEndsWithoutAnybody: a journal that has room again ends the fault,
+// and with it the open gate, although nobody comes.
+func TestFaultEndsWithoutAnybody(t *testing.T) {
+	var works atomic.Bool
+	inWorld(t, func(o *lane.Options) {
+		o.OnFault = gate.OnFaultOpen
+		o.JournalWorks = works.Load
+	}, func(w *world) {
+		w.journal.is(0, false, errors.New("no room"))
+		w.show(anna)
+		w.told()
+		if s := w.lane.Stats(); s.Fault != gate.ReasonRecordFault || !s.Holding {
+			t.Fatalf("fault %q, holding %v", s.Fault, s.Holding)
+		}
+		time.Sleep(time.Minute)
+		if s := w.lane.Stats(); !s.Holding {
+			t.Fatal("released while the journal refuses")
+		}
+		w.journal.is(0, false, nil)
+		works.Store(true)
+		time.Sleep(10 * time.Second)
+		if s := w.lane.Stats(); s.Fault != "" || s.Holding {
+			t.Errorf("fault %q, holding %v", s.Fault, s.Holding)
+		}
+	})
 }
