@@ -46,7 +46,7 @@ var detailKeys = []struct {
 	{12, "id", text},           // policy id
 	{13, "digest", hexa},       // SHA-256 of the document or file
 	{14, "code", text},         // fault code or reason of refusal
-	{15, "component", text},    // component as in health, for example "camera:main"
+	{15, "component", text},    // component as in health, for example "scanner:main"
 	{16, "state", text},        // in_force, refused; raised, cleared; …
 	{17, "from", text},         // clock level before
 	{18, "to", text},           // clock level after
