@@ -42,10 +42,10 @@ func (b *box) buildLanes() error {
 		l.lane, err = lane.New(lane.Options{
 			Name: c.Name, Direction: c.Direction, OnFault: c.OnFault, Repeat: c.Repeat,
 			RecordWait: b.cfg.Record.Wait, OpenOnTimeout: b.cfg.Record.OnTimeout == config.TimeoutOpen,
-			Open:      l.opener(openScan),
-			Relay:     l.relay,
-			Facts:     b,
-			Journal:   b.journal,
+			Open:    l.opener(openScan),
+			Relay:   l.relay,
+			Facts:   b,
+			Journal: b.journal, JournalWorks: b.journalWorks,
 			Clock:     b.clock,
 			Policy:    func() lane.Rules { return b.rules.Load() },
 			EntryKey:  b.keys.entryKey,
@@ -58,6 +58,9 @@ func (b *box) buildLanes() error {
 	}
 	return nil
 }
+
+// journalWorks says whether the journal has no fault.
+func (b *box) journalWorks() bool { return b.records != nil && b.records.Status().Fault == nil }
 
 // opener remembers the scanner that is open, for the age of its picture.
 func (l *gateLane) opener(open catalog.OpenScanner) func(context.Context) (lane.Scanner, error) {

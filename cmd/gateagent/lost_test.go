@@ -131,3 +131,32 @@ func TestTwin(t *testing.T) {
 		a.stop()
 	}
 }
+
+// TestIdentityDamaged: a box whose keys cannot be read says so, sends nothing,
+// and goes on with the policy that central signed last.
+func TestIdentityDamaged(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.publishPeople(100)
+	o.open()
+	pty := drivertest.NewPTY(t)
+	b := newBench(t, o.settings(serialLane("main", pty.Path)))
+	a := b.start()
+	o.equipped(a)
+	want := a.status().Policy.Version
+	a.stop()
+
+	if err := os.WriteFile(b.storage("identity", "keys.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a = b.start()
+	a.waitFault("identity", "identity_failed")
+	a.waitFault("broker", "broker_unreachable")
+	a.waitFault("central", "central_away")
+	if p := a.status().Policy; p.Version != want || p.BuiltIn {
+		t.Errorf("policy %+v, want version %d", p, want)
+	}
+	pty.Send(t, someone(1).card()+"\r")
+	a.waitEntries(1)
+	a.stop()
+}

@@ -27,13 +27,12 @@ import (
 // network is everything that talks to central. It is never on the path of a
 // decision.
 type network struct {
-	box       *box
-	id        *identity.Identity
-	link      *mqttlink.Link
-	documents *documents.Keeper
-	presence  *presence.Presence
-	outbox    *outbox.Outbox // nil without a journal
-	fetchers  []*snapshot.Fetcher
+	box      *box
+	id       *identity.Identity
+	link     *mqttlink.Link
+	presence *presence.Presence
+	outbox   *outbox.Outbox // nil without a journal
+	fetchers []*snapshot.Fetcher
 }
 
 // buildNetwork connects the box to central's broker. What keeps it from that is
@@ -41,37 +40,66 @@ type network struct {
 func (b *box) buildNetwork() {
 	n := &network{box: b}
 	log := b.part("sync")
-	id, err := identity.Load(b.path("identity"))
+	topics, verifier, err := n.buildDocuments(log)
 	if err != nil {
-		log.Error("no identity: nothing can be sent to central", "error", err)
-		b.say("identity", health.Failed, health.IdentityFailed, err.Error())
-		return
+		log.Error("no signed document can be taken: the built-in policy stays in force", "error", err)
+		b.say("trust", health.Degraded, health.TrustMissing, err.Error())
+		b.say("policy", health.Degraded, health.PolicyBuiltIn, "")
 	}
-	b.health.OK("identity")
-	n.id = id
-	if err := n.build(log); err != nil {
+	id, idErr := identity.Load(b.path("identity"))
+	if idErr != nil {
+		log.Error("no identity: nothing can be sent to central", "error", idErr)
+		b.say("identity", health.Failed, health.IdentityFailed, idErr.Error())
+		err = errors.New("not tried: this box has no identity")
+	} else {
+		b.ok("identity")
+	}
+	if err == nil {
+		n.id = id
+		err = n.build(topics, verifier, log)
+	}
+	if err != nil {
 		log.Error("the way to central cannot be set up", "error", err)
 		b.say("broker", health.Failed, health.BrokerUnreachable, err.Error())
+		b.say("central", health.Degraded, health.CentralAway, "")
 		return
 	}
 	b.net = n
 }
 
-func (n *network) build(log *slog.Logger) error {
+// buildDocuments brings back the trust list and the policy that were in force.
+// It comes before all that needs a network: a box that cannot reach central
+// goes on with central's last word.
+func (n *network) buildDocuments(log *slog.Logger) (topics wire.Topics, verifier *signed.Verifier, err error) {
 	b := n.box
-	topics, err := wire.NewTopics(b.cfg.MQTT.Prefix)
-	if err != nil {
-		return err
+	if topics, err = wire.NewTopics(b.cfg.MQTT.Prefix); err != nil {
+		return topics, nil, fmt.Errorf("mqtt.prefix: %w", err)
 	}
 	var roots []signed.Root
 	for _, s := range b.cfg.Trust.RootKeys {
 		root, err := signed.ParseRoot(s)
 		if err != nil {
-			return fmt.Errorf("trust.root_keys: %w", err)
+			return topics, nil, fmt.Errorf("trust.root_keys: %w", err)
 		}
 		roots = append(roots, root)
 	}
-	verifier := signed.NewVerifier(roots, b.cfg.Site.ID, b.cfg.Site.Gate)
+	verifier = signed.NewVerifier(roots, b.cfg.Site.ID, b.cfg.Site.Gate)
+	b.documents, err = documents.New(documents.Options{
+		Dir: b.path("documents"), Roots: roots, Site: b.cfg.Site.ID, Gate: b.cfg.Site.Gate,
+		Verifier: verifier, Moment: b.moment,
+		Policy:     n.takePolicy,
+		OnTrust:    n.trustTaken,
+		OnVerified: b.clock.Raise,
+	}, log.With("part", "documents"))
+	if err != nil {
+		return topics, nil, err
+	}
+	b.documents.Restore()
+	return topics, verifier, nil
+}
+
+func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog.Logger) error {
+	b := n.box
 	will, err := presence.Will(b.origin(), topics, b.boot, n.id.Sign)
 	if err != nil {
 		return err
@@ -88,16 +116,6 @@ func (n *network) build(log *slog.Logger) error {
 		o.Password = strings.TrimRight(string(text), "\r\n")
 	}
 	if n.link, err = mqttlink.New(o, log.With("part", "link")); err != nil {
-		return err
-	}
-	n.documents, err = documents.New(documents.Options{
-		Dir: b.path("documents"), Roots: roots, Site: b.cfg.Site.ID, Gate: b.cfg.Site.Gate,
-		Verifier: verifier, Moment: b.moment,
-		Policy:     n.takePolicy,
-		OnTrust:    n.trustTaken,
-		OnVerified: b.clock.Raise,
-	}, log.With("part", "documents"))
-	if err != nil {
 		return err
 	}
 	var store snapshot.Store = noStore{}
@@ -123,8 +141,7 @@ func (n *network) build(log *slog.Logger) error {
 		Verifier: verifier, Moment: b.moment,
 		State: n.state, Central: b.clock.Central, Replied: replied,
 	}, position, n.link, log.With("part", "presence"))
-	n.documents.Attach(n.link, topics)
-	n.documents.Restore()
+	b.documents.Attach(n.link, topics)
 	return nil
 }
 
@@ -249,14 +266,16 @@ func (n *network) refused(set string) string {
 	return ""
 }
 
-// look brings the figures of the network parts to the registry.
-func (n *network) look() {
-	b := n.box
-	docs := n.documents.Status()
+// lookAtDocuments brings the figures of the signed documents to the registry.
+func (b *box) lookAtDocuments() {
+	if b.documents == nil {
+		return // said once, at the start
+	}
+	docs := b.documents.Status()
 	document := func(name string, s documents.State, missing health.Level) {
 		switch {
 		case s.Fault.Code == "":
-			b.health.OK(name)
+			b.ok(name)
 		case s.Version == 0:
 			b.say(name, missing, s.Fault.Code, s.Fault.Detail)
 		default:
@@ -265,7 +284,11 @@ func (n *network) look() {
 	}
 	document("trust", docs.Trust, health.Degraded)
 	document("policy", docs.Policy, health.Degraded)
+}
 
+// look brings the figures of the network parts to the registry.
+func (n *network) look() {
+	b := n.box
 	link, here := n.link.Status(), n.presence.Status()
 	switch {
 	case link.Fault.Code == mqttlink.FaultTaken:
@@ -273,7 +296,7 @@ func (n *network) look() {
 	case here.Fault.Code == presence.FaultTwin:
 		b.say("identity", health.Failed, health.TwinSeen, here.Fault.Detail)
 	default:
-		b.health.OK("identity")
+		b.ok("identity")
 	}
 	mute := here.Fault.Code == presence.FaultMute
 	detail := here.Fault.Detail
@@ -291,7 +314,7 @@ func (n *network) look() {
 	case mute:
 		b.say("broker", health.Degraded, health.BrokerMute, detail)
 	default:
-		b.health.OK("broker")
+		b.ok("broker")
 	}
 	switch {
 	case queue.Fault.Code == outbox.FaultMismatch:
@@ -301,7 +324,7 @@ func (n *network) look() {
 	case queue.Fault.Code == outbox.FaultAway:
 		b.say("central", health.Degraded, health.CentralAway, queue.Fault.Detail)
 	default:
-		b.health.OK("central")
+		b.ok("central")
 	}
 }
 
@@ -311,7 +334,7 @@ func (n *network) describe(v *health.Box) {
 	v.Link = health.LinkState{
 		Broker: s.Broker, Connected: s.Connected, Since: s.Since, Central: n.presence.Status().Answered,
 	}
-	if t := n.documents.Status().Trust; t.Version > 0 {
+	if t := n.box.documents.Status().Trust; t.Version > 0 {
 		v.Trust = health.DocumentState{Version: t.Version, Issued: t.Issued}
 	}
 }

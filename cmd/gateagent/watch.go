@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gateagent/agent/gate"
 	"gateagent/agent/health"
 	"gateagent/agent/lane"
+	"gateagent/agent/supervise"
 	"gateagent/cache"
+	"gateagent/driver/v4l2cam"
 )
 
 // watchEvery is how often the figures of the parts become words on the page;
@@ -18,7 +21,21 @@ import (
 const (
 	watchFirst = 20 * time.Millisecond
 	watchEvery = time.Second
+	// slowFor is how long a disk counts as slow after the last entry that came
+	// late.
+	slowFor = 5 * time.Minute
+	// steadyTask is how long a task that has failed must run to count as well.
+	steadyTask = 5 * time.Second
 )
+
+// watch is what looking at the parts remembers. It belongs to the goroutine of
+// watchHealth.
+type watch struct {
+	faults    *faultLog
+	stopped   map[string]bool // components whose task does not run
+	late      uint64          // entries that came late, in all lanes
+	slowUntil time.Time       // the disk counts as slow
+}
 
 // declare lists the components of the box in the order of the page and says
 // who cannot decide without them.
@@ -33,7 +50,7 @@ func (b *box) declare() {
 	for _, s := range b.cfg.Sets {
 		b.health.Declare("data:"+s.Name, health.Aside, "")
 	}
-	for _, name := range []string{"policy", "trust", "identity", "keys", "clock", "broker", "central"} {
+	for _, name := range []string{"policy", "trust", "identity", "keys", "clock", "broker", "central", "page", "local"} {
 		b.health.Declare(name, health.Aside, "")
 	}
 }
@@ -53,6 +70,7 @@ func (b *box) watchHealth(ctx context.Context) error {
 }
 
 func (b *box) look() {
+	b.lookAtTasks()
 	b.lookAtConfig()
 	b.lookAtJournal()
 	for _, l := range b.lanes {
@@ -61,13 +79,64 @@ func (b *box) look() {
 	b.lookAtData()
 	b.lookAtKeys()
 	b.lookAtClock()
+	b.lookAtDocuments()
 	if b.net != nil {
 		b.net.look()
 	}
+	b.watch.faults.note(b.health.Snapshot(), time.Now())
 }
 
+// say notes what is wrong with a component, unless its task has stopped: then
+// its figures are old, and that it stopped has been said.
 func (b *box) say(name string, level health.Level, code health.Code, detail string) {
-	b.health.Set(name, level, health.NewFault(code, detail))
+	if !b.watch.stopped[name] {
+		b.health.Set(name, level, health.NewFault(code, detail))
+	}
+}
+
+// ok notes that a component works, with the same exception.
+func (b *box) ok(name string) {
+	if !b.watch.stopped[name] {
+		b.health.OK(name)
+	}
+}
+
+// lookAtTasks finds the tasks that have failed and are started again.
+func (b *box) lookAtTasks() {
+	stopped := make(map[string]bool)
+	for _, t := range b.group.Status() {
+		steady := t.State == supervise.Running && time.Since(t.Since) >= steadyTask
+		if t.Err == nil || steady || t.State == supervise.Done {
+			continue
+		}
+		name, code := taskFault(t.Name)
+		if stopped[name] {
+			continue
+		}
+		stopped[name] = true
+		b.health.Set(name, health.Failed, health.NewFault(code, t.Err.Error()))
+	}
+	b.watch.stopped = stopped
+	b.ok("page")
+	b.ok("local")
+}
+
+// taskFault gives the component that a task stands for, and its fault.
+func taskFault(task string) (component string, code health.Code) {
+	switch kind, _, _ := strings.Cut(task, ":"); kind {
+	case "page":
+		return task, health.PageFailed
+	case "local":
+		return task, health.SocketFailed
+	case "lane":
+		return task, health.LaneStopped
+	case "link", "news":
+		return "broker", health.Stopped
+	case "presence", "outbox":
+		return "central", health.Stopped
+	default: // relay, data, clock, journal
+		return task, health.Stopped
+	}
 }
 
 func (b *box) lookAtConfig() {
@@ -78,7 +147,7 @@ func (b *box) lookAtConfig() {
 	case warnings > 0:
 		b.say("config", health.Degraded, health.ConfigWarning, b.loaded.Report.File)
 	default:
-		b.health.OK("config")
+		b.ok("config")
 	}
 }
 
@@ -92,45 +161,64 @@ func (b *box) lookAtJournal() {
 		b.say("journal", health.Failed, health.JournalFull, s.Fault.Error())
 	case s.Fault != nil:
 		b.say("journal", health.Failed, health.JournalFailed, s.Fault.Error())
+	case b.diskIsSlow():
+		b.say("journal", health.Degraded, health.JournalSlow, fmt.Sprintf("%d entries came late since the start", b.watch.late))
 	case s.EpochCause != "" && s.EpochCause != cache.CauseFirst:
 		b.say("journal", health.Degraded, health.JournalNewEpoch, s.EpochCause)
 	default:
-		b.health.OK("journal")
+		b.ok("journal")
 	}
+}
+
+// diskIsSlow says whether an entry came late within [slowFor].
+func (b *box) diskIsSlow() bool {
+	var late uint64
+	for _, l := range b.lanes {
+		late += l.lane.Stats().Late
+	}
+	now := time.Now()
+	if late > b.watch.late {
+		b.watch.late, b.watch.slowUntil = late, now.Add(slowFor)
+	}
+	return now.Before(b.watch.slowUntil)
 }
 
 func (b *box) lookAtLane(l *gateLane) {
 	s := l.lane.Stats()
 	if s.Fault != "" {
-		b.say("lane:"+l.name, health.Failed, laneFault(s.Fault), errText(s.FaultErr))
+		b.say("lane:"+l.name, health.Failed, laneFault(s.Fault, s.FaultErr), errText(s.FaultErr))
 	} else {
-		b.health.OK("lane:" + l.name)
+		b.ok("lane:" + l.name)
 	}
 	age, hasPicture := l.pictureAge()
 	switch {
 	case s.Scanner == lane.ScannerOpen && hasPicture && age > health.MaxPictureAge:
-		b.say("scanner:"+l.name, health.Failed, health.ScannerSilent, fmt.Sprintf("no picture for %v", age.Round(time.Second)))
+		b.say("scanner:"+l.name, health.Failed, health.ScannerSilent, fmt.Sprintf("no picture for more than %v", health.MaxPictureAge))
 	case s.Scanner == lane.ScannerOpen:
-		b.health.OK("scanner:" + l.name)
+		b.ok("scanner:" + l.name)
 	case s.Scanner == lane.ScannerOpening:
 		b.say("scanner:"+l.name, health.Degraded, health.Starting, "")
 	case s.Scanner == lane.ScannerEnded:
 		b.say("scanner:"+l.name, health.Failed, health.ScannerGone, "the source has come to its end")
+	case errors.Is(s.ScannerErr, v4l2cam.ErrNotCamera):
+		b.say("scanner:"+l.name, health.Failed, health.ScannerFormat, s.ScannerErr.Error())
 	default:
 		b.say("scanner:"+l.name, health.Failed, health.ScannerGone, errText(s.ScannerErr))
 	}
 	if err := l.relay.Status().Err; err != nil {
 		b.say("relay:"+l.name, health.Failed, health.RelayError, err.Error())
 	} else {
-		b.health.OK("relay:" + l.name)
+		b.ok("relay:" + l.name)
 	}
 }
 
-func laneFault(r gate.Reason) health.Code {
-	switch r {
-	case gate.ReasonRecordFault:
+func laneFault(r gate.Reason, err error) health.Code {
+	switch {
+	case r == gate.ReasonRecordFault && errors.Is(err, cache.ErrFull):
+		return health.JournalFull
+	case r == gate.ReasonRecordFault:
 		return health.JournalFailed
-	case gate.ReasonStoreFault:
+	case r == gate.ReasonStoreFault:
 		return health.DataDamaged
 	default:
 		return health.LaneStopped
@@ -162,7 +250,7 @@ func (b *box) lookAtData() {
 		case params.SoftAge > 0 && age > params.SoftAge:
 			b.say(name, health.Degraded, health.DataStale, "")
 		default:
-			b.health.OK(name)
+			b.ok(name)
 		}
 	}
 }
@@ -186,18 +274,18 @@ func (b *box) lookAtKeys() {
 	if b.keys.entry == nil {
 		b.say("keys", health.Degraded, health.EntryKeyMissing, b.keys.entryCause)
 	} else {
-		b.health.OK("keys")
+		b.ok("keys")
 	}
 }
 
 func (b *box) lookAtClock() {
 	switch s := b.clock.Status(); s.Level {
 	case gate.ClockNone:
-		b.say("clock", health.Failed, health.ClockNone, "")
+		b.say("clock", health.Degraded, health.ClockNone, "")
 	case gate.ClockFloor:
 		b.say("clock", health.Degraded, health.ClockFloor, "")
 	default:
-		b.health.OK("clock")
+		b.ok("clock")
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"gateagent/agent/statuspage"
 	"gateagent/agent/supervise"
 	"gateagent/cache"
+	"gateagent/sync/documents"
 	"gateagent/sync/signed"
 )
 
@@ -47,9 +48,12 @@ type box struct {
 	sets    *cache.Sets    // nil where there are none
 	rules   atomic.Pointer[rules]
 	lanes   []*gateLane
-	net     *network // nil without an identity: nothing can be signed
-	page    *statuspage.Server
 	group   *supervise.Group
+	page    *statuspage.Server
+	watch   watch
+
+	documents *documents.Keeper // nil where they cannot be kept
+	net       *network          // nil where nothing can be sent: without an identity, for example
 }
 
 // rules are the policy in force and where it came from.
@@ -91,6 +95,8 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 	if err := b.openStore(); err != nil {
 		return nil, err
 	}
+	b.watch.faults = newFaultLog(b.journal.AppendEvent, b.clock.Now)
+	b.recordStart() // before what is restored is recorded
 	if err := b.buildLanes(); err != nil {
 		return nil, err
 	}
@@ -99,7 +105,6 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 	if err := b.addTasks(); err != nil {
 		return nil, err
 	}
-	b.recordStart()
 	return b, nil
 }
 
@@ -257,7 +262,11 @@ func (b *box) recordStart() {
 }
 
 func (b *box) clockStepped(s clock.Step) {
+	source := "system"
+	if s.ByCentral {
+		source = "central"
+	}
 	b.event(gate.EventClock, map[string]any{
-		"from": s.LevelFrom.String(), "to": s.LevelTo.String(), "step_ms": s.To.Sub(s.From).Milliseconds(),
+		"source": source, "from": s.LevelFrom.String(), "to": s.LevelTo.String(), "step_ms": s.To.Sub(s.From).Milliseconds(),
 	})
 }
