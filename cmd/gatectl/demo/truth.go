@@ -21,8 +21,8 @@ type row struct {
 	show shown
 	// facts for the list, in days before today; nil: not on the list.
 	facts *facts
-	// text overrides the payload, for phones and for cards whose own data do
-	// not fit together.
+	// text is the payload of a phone, with a place for a number; on a card it
+	// says that the card's own data do not fit together.
 	text           string
 	level3, level4 gate.Verdict
 	none           bool // no entry at all
@@ -65,8 +65,8 @@ var truth = []row{
 	{name: "not on the list", level3: manual, level4: manual},
 	{name: "card whose data contradict each other", facts: &facts{doses: []dose{{1, 2, 90}, {2, 2, 60}}}, text: "contradicting", level3: manual, level4: manual},
 	{name: "damaged code", show: damaged, facts: &facts{doses: []dose{{1, 2, 90}, {2, 2, 60}}}, level3: retry, level4: retry},
-	{name: "a link on a phone", show: phone, text: "https://vi-du.example/check-in?diem=12", level3: retry, level4: retry},
-	{name: "a one-minute code on a phone", show: phone, text: "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6LUZJQ1RJVkU=", level3: retry, level4: retry},
+	{name: "a link on a phone", show: phone, text: "https://vi-du.example/check-in?diem=%06d", level3: retry, level4: retry},
+	{name: "a one-minute code on a phone", show: phone, text: "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3Bx%06dc3R1dnd4eXotRklDVElWRQ==", level3: retry, level4: retry},
 	{name: "card held the wrong way round", show: emptyCard, none: true},
 }
 
