@@ -14,10 +14,10 @@ RELEASE := -tags $(TAGS) -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 TOOL    := $(GO) tool -modfile=scripts/tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check race fmt lint layers cross bench bench-store fuzz hil soak page generate clean
+.PHONY: help demo build test check race fmt lint layers cross bench bench-start bench-store fuzz hil soak page generate clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## one command to see it work: broker, central, 100,000 fictional people, a gate
 	bin/gatectl demo $(DEMO)
@@ -57,6 +57,9 @@ cross: ## static binaries for five kinds of box, their sizes, what each module c
 
 bench: ## benchmarks, baselines in the same run
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+bench-start: ## from the start of the process to the first answer, camera and broker absent
+	$(GO) test -count=1 -v -run TestStartToFirstAnswer ./cmd/gateagent
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME)

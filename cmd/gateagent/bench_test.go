@@ -49,7 +49,8 @@ func theProgram(t testing.TB) string {
 			return
 		}
 		program.path = filepath.Join(program.dir, "gateagent")
-		args, cgo := []string{"build", "-ldflags", "-s -w", "-o", program.path}, "CGO_ENABLED=0"
+		// As `make build` does it.
+		args, cgo := []string{"build", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", program.path}, "CGO_ENABLED=0"
 		if raceDetector {
 			args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 		}

@@ -41,7 +41,7 @@ func forms(secret string) map[string][]byte {
 	m := map[string][]byte{
 		"UTF-8": raw, "UTF-8, decomposed": norm.NFD.Bytes(raw), "UTF-16": le,
 		"hex": []byte(hex.EncodeToString(raw)), "HEX": []byte(strings.ToUpper(hex.EncodeToString(raw))),
-		"quoted": []byte(strings.Trim(strconv.QuoteToASCII(secret), `"`)),
+		"quoted": []byte(strings.Trim(strconv.QuoteToASCII(secret), `"`)), "bytes": []byte(strings.Trim(fmt.Sprint(raw), "[]")),
 	}
 	// Base64 has three forms, as the text lies in what is encoded; the
 	// characters at both ends depend on the neighbours.
