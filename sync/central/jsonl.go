@@ -40,6 +40,10 @@ type JSONL struct {
 var (
 	ErrSinkInUse  = errors.New("another program writes it")
 	ErrSinkBroken = errors.New("it is not what was kept")
+	// ErrSinkEmpty is a file without events beside a state that knows of some:
+	// with it every gate would send everything again, and where a gate no longer
+	// keeps its first records, its epoch could never be continued.
+	ErrSinkEmpty = errors.New("it is empty, and its state file says that it was not")
 )
 
 // stateEvery is how many bytes may be read again at a start.
@@ -86,7 +90,9 @@ func (s *JSONL) recover() error {
 	if err := syncDirOf(s.path); err != nil { // the file itself is there after a crash
 		return err
 	}
-	s.loadState()
+	if err := s.loadState(); err != nil {
+		return err
+	}
 	from := s.size
 	end, err := s.read(s.f, from)
 	if err != nil {
@@ -145,28 +151,32 @@ func (s *JSONL) setAside(from io.Reader) (path string, err error) {
 }
 
 // loadState begins where the state file says, if that fits the file.
-func (s *JSONL) loadState() {
+func (s *JSONL) loadState() error {
 	b, err := os.ReadFile(s.path + ".state")
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
 		}
-		return
+		return nil
 	}
 	var st jsonlState
 	if err := strict.Unmarshal(b, &st, strict.Limits{Size: 64 << 20, Depth: 4}); err != nil || st.Tail <= 0 || st.Tail > maxLine || st.Size < st.Tail {
 		s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
-		return
+		return nil
+	}
+	if info, err := s.f.Stat(); err != nil || info.Size() == 0 {
+		return errors.Join(err, ErrSinkEmpty)
 	}
 	line := make([]byte, st.Tail)
 	if _, err := s.f.ReadAt(line, st.Size-st.Tail); err != nil || line[st.Tail-1] != '\n' || record.Hash(sha256.Sum256(line)) != st.Last {
 		s.log.Warn("the sink is another than its state was written for; it is read whole")
-		return
+		return nil
 	}
 	for _, h := range st.Held {
 		s.held = append(s.held, Held{record.Origin{Site: h.Site, Gate: h.Gate}, record.Position{Epoch: h.Epoch, Seq: h.Seq, Head: h.Head}})
 	}
 	s.size, s.last = st.Size, line
+	return nil
 }
 
 // read takes the lines from an offset on into held and gives the offset behind

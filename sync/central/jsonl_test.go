@@ -2,6 +2,7 @@ package central
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -255,6 +256,43 @@ func TestJSONLState(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// A file that somebody moved away is no new beginning.
+func TestJSONLMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	s := openSink(t, path)
+	b := newBench(t, s, learning(t))
+	x := b.box(home)
+	x.scan(9)
+	b.feed(x.hello(), x.send(1, 5))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // also when the first attempt has left an empty file
+		if _, err := OpenJSONL(path, quiet); !errors.Is(err, ErrSinkEmpty) {
+			t.Fatalf("opened: %v", err)
+		}
+	}
+	if err := os.Rename(path+".1", path); err != nil {
+		t.Fatal(err)
+	}
+	s = openSink(t, path)
+	if got := s.Held(); len(got) != 1 || got[0].Position != x.position(5) {
+		t.Errorf("%+v", got)
+	}
+	s.crash()
+	for _, p := range []string{path, path + ".state"} {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := openSink(t, path); len(s.Held()) != 0 {
+		t.Error("without both it is a new beginning")
 	}
 }
 
