@@ -33,7 +33,8 @@ them, and only then acknowledges them: gates forget nothing before. It answers t
 of gates, which gives them the time, and says on central/state that central is there.
 
 Entries are appended to a file, one JSON event a line (--sink jsonl:FILE), each once and
-in order. One ingest serves all sites; it may be stopped and started at any time.
+in order. The file also tells how far each gate is: copy it, but never move, shorten or
+rotate it. One ingest serves all sites; it may be stopped and started at any time.
 
 A gate is believed by its public keys, which the file --gates lists. --learn adds the keys
 of each gate that is seen for the first time. Another box under a listed name is refused
@@ -89,6 +90,8 @@ func sinkHint(err error) error {
 	switch {
 	case errors.Is(err, central.ErrSinkInUse):
 		return hint.Wrap(err, "another gatectl ingest is running with this file; only one may")
+	case errors.Is(err, central.ErrSinkEmpty):
+		return hint.Wrap(err, "put the file back where it was: it tells how far each gate is, so it is not rotated; to begin anew, delete the .state file too")
 	case errors.Is(err, central.ErrSinkBroken):
 		return hint.Wrap(err, "a file that was changed does not continue its chains: gatectl verify says where; put back a copy, gates send again what it lacks")
 	}

@@ -333,6 +333,7 @@ func verifyKept(t *testing.T, b *box, gates, sink string) {
 		{"a signature taken away, a later one covers all", join(lines[:signed], []string{cutSignature(t, lines[signed])}, lines[signed+1:]), gates, 0, "chains whole, signatures hold", ""},
 		{"end cut off", join(lines[:len(lines)-1]), gates, 1, "", "no signature covers records"},
 		{"another gate's key", string(kept), other, 1, "", "signature does not hold"},
+		{"the key of a box that was replaced, and of the one before", string(kept), other + "," + gates, 0, "chains whole, signatures hold", ""},
 		{"a line of nonsense", join(lines[:5], []string{"{}\n"}, lines[5:]), gates, 1, "", ":6: not an event"},
 		{"every line twice in a row", join(lines[:9], lines[:9], lines[9:]), gates, 0, "9 repeated", ""},
 		{"nothing", "\n", gates, 1, "", "error: no events there"},

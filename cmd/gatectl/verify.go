@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,10 @@ import (
 const maxShown = 50
 
 func verifyCommand() *cobra.Command {
-	var gates, prefix string
+	var (
+		gates  []string
+		prefix string
+	)
 	cmd := &cobra.Command{
 		Use:   "verify FILE...",
 		Short: "check the chains and signatures of kept entries",
@@ -27,33 +31,45 @@ func verifyCommand() *cobra.Command {
 missing, none was changed and, with the file of the gates' keys, that the gate signed
 them. Files are read in the order given; "-" is standard input.
 
+A replaced box has other keys than the one before it. Keep the file of gates from before,
+and name both.
+
 The chain alone shows a change by whoever does not hold the whole journal; only the
 signatures show one by whoever does.`,
 		Example: `  gatectl verify --gates gates.json entries.jsonl
-  cat 2026-11-*.jsonl | gatectl verify --gates gates.json -`,
+  gatectl verify --gates gates.json,gates-before.json entries.jsonl
+  ssh central cat entries.jsonl | gatectl verify --gates gates.json -`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topics, err := wire.NewTopics(prefix)
 			if err != nil {
 				return fmt.Errorf("--prefix: %w", err)
 			}
-			pins, err := central.LoadPins(gates, false)
-			if err != nil {
-				return hint.Wrap(err, "ingest keeps the file of gates that --gates names")
+			var pins []*central.Pins
+			for _, name := range gates {
+				p, err := central.LoadPins(name, false)
+				if err != nil {
+					return hint.Wrap(err, "ingest keeps the file of gates that --gates names")
+				}
+				pins = append(pins, p)
 			}
 			return verify(cmd, args, topics, pins)
 		},
 	}
-	cmd.Flags().StringVar(&gates, "gates", "", "file of the gates' keys; without it signatures are not checked")
+	cmd.Flags().StringSliceVar(&gates, "gates", nil, "file of the gates' keys, also older ones from before a box was replaced; without it signatures are not checked")
 	cmd.Flags().StringVar(&prefix, "prefix", wire.DefaultPrefix, "prefix of the topics that the signatures name")
 	return cmd
 }
 
-func verify(cmd *cobra.Command, files []string, topics wire.Topics, pins *central.Pins) error {
+func verify(cmd *cobra.Command, files []string, topics wire.Topics, pins []*central.Pins) error {
 	problems := 0
-	c := chain.New(topics, func(o record.Origin) (identity.Key, bool) {
-		id, ok := pins.Get(o)
-		return id.Ed25519, ok
+	c := chain.New(topics, func(o record.Origin) (keys []identity.Key) {
+		for _, p := range pins {
+			if id, ok := p.Get(o); ok && !slices.Contains(keys, id.Ed25519) {
+				keys = append(keys, id.Ed25519)
+			}
+		}
+		return keys
 	}, func(p chain.Problem) {
 		if problems++; problems <= maxShown {
 			fmt.Fprintln(cmd.ErrOrStderr(), p)

@@ -55,7 +55,7 @@ const maxPending = wire.MaxBatchEvents
 // Checker takes events in the order in which they were kept.
 type Checker struct {
 	topics  wire.Topics
-	key     func(record.Origin) (identity.Key, bool)
+	keys    func(record.Origin) []identity.Key
 	problem func(Problem)
 	epochs  map[epochKey]*state
 }
@@ -71,12 +71,14 @@ type state struct {
 	// another record of the same number.
 	hashes  map[uint64]uint64
 	pending []record.Event
+	keys    []identity.Key // asked for with the first signature
 }
 
-// New makes a checker. key gives the pinned key of a gate; problem is told
+// New makes a checker. keys gives the keys that are known of a gate, several
+// where its box was replaced, and must always give the same; problem is told
 // what is wrong.
-func New(topics wire.Topics, key func(record.Origin) (identity.Key, bool), problem func(Problem)) *Checker {
-	return &Checker{topics: topics, key: key, problem: problem, epochs: map[epochKey]*state{}}
+func New(topics wire.Topics, keys func(record.Origin) []identity.Key, problem func(Problem)) *Checker {
+	return &Checker{topics: topics, keys: keys, problem: problem, epochs: map[epochKey]*state{}}
 }
 
 // maxLine bounds a line, in bytes.
@@ -164,12 +166,22 @@ func (c *Checker) sign(file string, line int, s *state, e record.Event) {
 		return
 	}
 	defer func() { s.pending = s.pending[:0] }()
-	key, known := c.key(s.Origin)
-	if !known {
+	if s.keys == nil {
+		s.keys = c.keys(s.Origin)
+	}
+	if len(s.keys) == 0 {
 		s.Unchecked++
 		return
 	}
-	if err := wire.VerifyBatch(c.topics.Entry(s.Origin), s.Origin, s.pending, key); err != nil {
+	// One journal is one box's: the key that held is tried first from then on.
+	var err error
+	for i, key := range s.keys {
+		if err = wire.VerifyBatch(c.topics.Entry(s.Origin), s.Origin, s.pending, key); err == nil {
+			s.keys[0], s.keys[i] = s.keys[i], s.keys[0]
+			break
+		}
+	}
+	if err != nil {
 		c.problem(Problem{file, line, fmt.Sprintf("%s: records %d to %d: %v", s.name(), s.pending[0].Position().Seq, e.Position().Seq, err)})
 		return
 	}

@@ -115,7 +115,7 @@ func (d *demo) verify() error {
 		return err
 	}
 	defer f.Close()
-	c := chain.New(d.world.session.Topics, func(record.Origin) (identity.Key, bool) { return identity.Key{}, false }, func(p chain.Problem) {
+	c := chain.New(d.world.session.Topics, func(record.Origin) []identity.Key { return nil }, func(p chain.Problem) {
 		d.summary.Mismatches++
 		d.say("  central's file: %v", p)
 	})
