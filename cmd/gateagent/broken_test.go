@@ -154,6 +154,8 @@ func TestSilentBroker(t *testing.T) {
 	if took := a.answered(1); took > slow(100*time.Millisecond) {
 		t.Errorf("the first answer took %v", took)
 	}
+	a.waitFault("page", "page_failed")
+	a.waitFault("broker", "broker_unreachable")
 	began := time.Now()
 	a.stop()
 	if took := time.Since(began); took > slow(time.Second) {
