@@ -97,6 +97,7 @@ type demo struct {
 	box     *box   // the agent
 	summary Summary
 	took    []float64 // decision times, ms
+	showing time.Duration
 }
 
 func (d *demo) path(elem ...string) string { return filepath.Join(append([]string{d.dir}, elem...)...) }
@@ -172,10 +173,12 @@ func listed(rounds [][]visitor) int {
 // present holds a visitor before the camera until the gate has answered, and
 // judges the answer.
 func (d *demo) present(ctx context.Context, v visitor, level int) error {
+	start := time.Now()
 	got, err := d.box.show(ctx, v)
 	if err != nil {
 		return err
 	}
+	d.showing += time.Since(start)
 	d.summary.Scans++
 	if got == nil {
 		switch {
@@ -238,6 +241,7 @@ func (d *demo) conclude() {
 		d.say("  %-12s %4d", v, s.ByVerdict[v.String()])
 	}
 	d.say("frame handed over to relay told (or verdict shown): p50 %.1f ms, p99 %.1f ms", s.P50, s.P99)
+	d.say("%.0f people a minute, with an empty lane of %v between two", float64(s.Scans)/d.showing.Minutes(), gap)
 	if !s.Good() {
 		d.say("THE DEMO FOUND SOMETHING WRONG")
 	}
