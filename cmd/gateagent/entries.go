@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +30,8 @@ func entriesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "entries",
 		Short: "show the journal of the running agent",
-		Long: `entries shows what the gate decided and did, oldest first, as the running agent
-has it in its journal. With --verify it walks the whole hash chain instead and
+		Long: `entries shows what the gate decided and did, and which faults it had, oldest
+first, as the running agent has it in its journal. With --verify it walks the whole hash chain instead and
 ends with 1 when a record was changed or is missing.`,
 		Example: `  gateagent entries --since 1h
   gateagent entries --since 2026-11-24T08:00:00+07:00 --json
@@ -114,6 +117,8 @@ func printEntry(w io.Writer, event []byte) error {
 			Opened     bool     `json:"opened"`
 			Record     string   `json:"record"`
 			By         string   `json:"by"`
+
+			Details map[string]any `json:"details"`
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(event, &e); err != nil {
@@ -134,7 +139,23 @@ func printEntry(w io.Writer, event []byte) error {
 	case "gate.override.v1":
 		_, err = fmt.Fprintf(w, "%8d  %s  %-8s override by %s\n", d.Seq, local(e.Time), d.Lane, d.By)
 	default:
-		_, err = fmt.Fprintf(w, "%8d  %s  event %s\n", d.Seq, local(e.Time), d.Kind)
+		_, err = fmt.Fprintf(w, "%8d  %s  event %s%s\n", d.Seq, local(e.Time), d.Kind, detailText(d.Details))
 	}
 	return err
+}
+
+// detailText gives the details of an event as " name=value", by name.
+func detailText(details map[string]any) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(details)) {
+		text := fmt.Sprint(details[name])
+		if f, ok := details[name].(float64); ok {
+			text = strconv.FormatFloat(f, 'f', -1, 64)
+		}
+		if strings.ContainsAny(text, " \t\"") {
+			text = strconv.Quote(text)
+		}
+		fmt.Fprintf(&b, " %s=%s", name, text)
+	}
+	return b.String()
 }

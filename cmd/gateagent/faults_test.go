@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -249,5 +250,15 @@ func TestTaskThatStopsIsShown(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestEntriesShowWhatAnEventSays(t *testing.T) {
+	var out strings.Builder
+	err := printEntry(&out, []byte(`{"type":"gate.event.v1","time":"2021-09-01T00:00:00Z","data":{"seq":7,"kind":"fault",`+
+		`"details":{"state":"raised","component":"scanner:main","error":"no such device","count":1300000000}}}`))
+	want := ` event fault component=scanner:main count=1300000000 error="no such device" state=raised` + "\n"
+	if err != nil || !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%q, %v; want …%q", out.String(), err, want)
 	}
 }
