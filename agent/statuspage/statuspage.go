@@ -11,8 +11,7 @@
 //	/healthz  200 "ok", or 503 with the cause when the gate cannot decide or a
 //	          camera's picture is older than two seconds
 //
-// page_templ.go is generated from page.templ with
-// `go run github.com/a-h/templ/cmd/templ@v0.3.977 generate`.
+// page_templ.go is generated from page.templ by `make generate`.
 package statuspage
 
 import (
@@ -38,7 +37,7 @@ import (
 	"gateagent/agent/health"
 )
 
-//go:generate go run github.com/a-h/templ/cmd/templ@v0.3.977 generate
+//go:generate make -C ../.. generate
 
 //go:embed style.css
 var style []byte
