@@ -106,7 +106,7 @@ func (b *box) lookAtTasks() {
 	stopped := make(map[string]bool)
 	for _, t := range b.group.Status() {
 		steady := t.State == supervise.Running && time.Since(t.Since) >= steadyTask
-		if t.Err == nil || steady || t.State == supervise.Done {
+		if t.Err == nil || steady || t.State == supervise.Done || t.Name == "health" { // the last is who looks here
 			continue
 		}
 		name, code := taskFault(t.Name)
@@ -153,7 +153,8 @@ func (b *box) lookAtConfig() {
 
 func (b *box) lookAtJournal() {
 	if b.records == nil {
-		return // said once, at the start
+		b.say("journal", health.Failed, health.JournalFailed, errText(b.storeErr.journal))
+		return
 	}
 	s := b.records.Status()
 	switch {
@@ -227,7 +228,10 @@ func laneFault(r gate.Reason, err error) health.Code {
 
 func (b *box) lookAtData() {
 	if b.sets == nil {
-		return // said once, at the start
+		for _, s := range b.cfg.Sets {
+			b.say("data:"+s.Name, health.Failed, health.DataDamaged, errText(b.storeErr.sets))
+		}
+		return
 	}
 	now := b.clock.Now()
 	params := b.rules.Load().Params()

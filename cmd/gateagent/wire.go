@@ -46,11 +46,13 @@ type box struct {
 	journal journal        // never nil: one that refuses where there is none
 	records *cache.Journal // nil where there is none
 	sets    *cache.Sets    // nil where there are none
-	rules   atomic.Pointer[rules]
-	lanes   []*gateLane
-	group   *supervise.Group
-	page    *statuspage.Server
-	watch   watch
+	// storeErr says why there is no journal or are no sets.
+	storeErr struct{ journal, sets error }
+	rules    atomic.Pointer[rules]
+	lanes    []*gateLane
+	group    *supervise.Group
+	page     *statuspage.Server
+	watch    watch
 
 	documents *documents.Keeper // nil where they cannot be kept
 	net       *network          // nil where nothing can be sent: without an identity, for example
@@ -138,17 +140,14 @@ func (b *box) openStore() error {
 		return err
 	case err != nil:
 		b.log.Error("no journal: lanes do what on_fault says", "error", err)
-		b.journal = noJournal{err}
-		b.health.Set("journal", health.Failed, health.NewFault(health.JournalFailed, err.Error()))
+		b.journal, b.storeErr.journal = noJournal{err}, err
 	default:
 		b.journal, b.records = j, j
 	}
 	sets, err := cache.OpenSets(cache.SetsOptions{Dir: b.path("sets"), Sets: b.keys.sets, Check: checkInChild}, b.part("data"))
 	if err != nil {
 		b.log.Error("no data sets: everybody is checked by hand", "error", err)
-		for _, s := range b.cfg.Sets {
-			b.health.Set("data:"+s.Name, health.Failed, health.NewFault(health.DataDamaged, err.Error()))
-		}
+		b.storeErr.sets = err
 	} else {
 		b.sets = sets
 	}
