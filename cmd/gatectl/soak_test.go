@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/health"
 	"gateagent/agent/localapi"
 	"gateagent/agent/record"
 	"gateagent/driver/drivertest"
@@ -46,8 +47,7 @@ func TestSoak(t *testing.T) {
 	s := newSoak(t, m, scans)
 	start := time.Now()
 	s.feed(s.faults())
-	s.settle()
-	took := time.Since(start)
+	took := s.settle().Sub(start)
 	s.endCentral(syscall.SIGTERM)
 	s.judge(took)
 }
@@ -112,7 +112,10 @@ func (s *soak) faults() []fault {
 		broker(8), // before the first autosave: all that is retained is lost
 		{25, kill, back},
 		{40, s.backUp, nil},
-		broker(50),
+		// Central is held up; what waits for it is stored when its acknowledgements
+		// no longer reach anybody, and comes again.
+		{48, func() { s.signal(syscall.SIGSTOP) }, nil},
+		{50, func() { s.killBroker(); s.signal(syscall.SIGCONT) }, s.broker.Restart},
 		{68, func() { s.endCentral(syscall.SIGTERM) }, func() { s.restore(); s.startCentral() }},
 		broker(86),
 	}
@@ -148,6 +151,12 @@ func (s *soak) feed(faults []fault) {
 		}
 		next = next.Add(soakPace)
 		time.Sleep(time.Until(next))
+	}
+}
+
+func (s *soak) signal(sig syscall.Signal) {
+	if err := s.central.cmd.Process.Signal(sig); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -191,15 +200,26 @@ func (s *soak) restore() {
 	}
 }
 
-// settle waits until central has every record of the box, and the box knows.
-func (s *soak) settle() {
+// settle waits until central has every record of the box, and the box knows,
+// and gives when that was. What follows the last entry is recorded after it, so
+// it has to stay so for a while.
+func (s *soak) settle() (settled time.Time) {
 	s.t.Helper()
-	kept := 0
+	const quiet = 2 * time.Second
+	var seq uint64
 	s.until("central has all, and the queue is empty", 2*time.Minute, func(st localapi.Status) bool {
 		b, err := os.ReadFile(s.path("entries.jsonl"))
-		kept = bytes.Count(b, []byte("\n"))
-		return err == nil && st.Journal.Queue == 0 && uint64(kept) == st.Journal.Seq
+		kept := uint64(bytes.Count(b, []byte("\n")))
+		if err != nil || st.Journal.Queue != 0 || kept != st.Journal.Seq {
+			seq = 0
+			return false
+		}
+		if seq != kept {
+			seq, settled = kept, time.Now()
+		}
+		return time.Since(settled) >= quiet
 	})
+	return settled
 }
 
 // judge compares what central kept with what the box recorded and with what
@@ -208,8 +228,13 @@ func (s *soak) judge(took time.Duration) {
 	s.t.Helper()
 	kept := s.events(s.read("entries.jsonl"))
 	own := s.events([]byte(s.run(s.gateagent, "entries", "--json", "--socket", s.socket)))
-	if len(kept) != len(own) {
+	if len(kept) > len(own) {
 		s.t.Errorf("central has %d records, the box %d", len(kept), len(own))
+	}
+	for _, late := range own[min(len(kept), len(own)):] {
+		if late.Type() == record.TypeEntry { // an event may come at any time
+			s.t.Errorf("central lacks the entry %d", late.Position().Seq)
+		}
 	}
 	for i := range min(len(kept), len(own)) {
 		if kept[i].Position() != own[i].Position() {
@@ -224,7 +249,7 @@ func (s *soak) judge(took time.Duration) {
 		s.t.Errorf("gateagent entries --verify: %s", out)
 	}
 	for _, c := range s.until("", 0, func(localapi.Status) bool { return true }).Components {
-		if c.Fault != nil {
+		if c.Fault != nil && c.Fault.Code != string(health.JournalSlow) { // a busy machine's disk
 			s.t.Errorf("in the end %s has the fault %s: %s", c.Name, c.Fault.Code, c.Fault.Detail)
 		}
 	}

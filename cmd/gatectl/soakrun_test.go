@@ -162,6 +162,8 @@ key_file = "keys/set-vn.jwk"
 broker = %q
 [storage]
 dir = %q
+[record]
+wait = "2s"
 [page]
 listen = %q
 [local]
