@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"gateagent/agent/config"
 	"gateagent/agent/gate"
 	"gateagent/agent/health"
+	"gateagent/agent/lane"
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/agent/supervise"
@@ -94,8 +96,14 @@ func TestFaultsAreRecorded(t *testing.T) {
 		{
 			"wobbles",
 			[]look{
-				{at: 0, part: gone}, {at: s, part: fine}, {at: 2 * s, part: gone}, {at: 3 * s, part: fine}, {at: 4 * s, part: gone},
-				{at: 5 * s, part: fine}, {at: 60 * s, part: fine}, {at: 200 * s, part: fine},
+				{at: 0, part: gone},
+				{at: s, part: fine},
+				{at: 2 * s, part: gone},
+				{at: 3 * s, part: fine},
+				{at: 4 * s, part: gone},
+				{at: 5 * s, part: fine},
+				{at: 60 * s, part: fine},
+				{at: 200 * s, part: fine},
 			},
 			[]map[string]any{event("raised", "scanner_gone", 1), event("cleared", "scanner_gone", 2)},
 		},
@@ -260,5 +268,23 @@ func TestEntriesShowWhatAnEventSays(t *testing.T) {
 	want := ` event fault component=scanner:main count=1300000000 error="no such device" state=raised` + "\n"
 	if err != nil || !strings.HasSuffix(out.String(), want) {
 		t.Errorf("%q, %v; want …%q", out.String(), err, want)
+	}
+}
+
+func TestRelayTrouble(t *testing.T) {
+	broken, missing := errors.New("input/output error"), fmt.Errorf("pulse: %w", lane.ErrNoRelay)
+	for _, tt := range []struct {
+		name                       string
+		notOpen, lastOpening, want error
+	}{
+		{"well", nil, nil, nil},
+		{"not open", broken, nil, broken},
+		{"not open, and somebody came", broken, missing, broken},
+		{"was missing and is back", nil, missing, nil},
+		{"refused and was opened anew", nil, broken, broken},
+	} {
+		if got := relayTrouble(tt.notOpen, tt.lastOpening); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }

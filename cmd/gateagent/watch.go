@@ -206,11 +206,21 @@ func (b *box) lookAtLane(l *gateLane) {
 	default:
 		b.say("scanner:"+l.name, health.Failed, health.ScannerGone, errText(s.ScannerErr))
 	}
-	if err := l.relay.Status().Err; err != nil {
+	if err := relayTrouble(l.relay.Status().Err, s.RelayErr); err != nil {
 		b.say("relay:"+l.name, health.Failed, health.RelayError, err.Error())
 	} else {
 		b.ok("relay:" + l.name)
 	}
+}
+
+// relayTrouble gives what is wrong with a relay: why it is not open, or else why
+// the last opening failed. One that refused and was opened anew has not proved
+// yet that it works; one that was only missing is well when it is back.
+func relayTrouble(notOpen, lastOpening error) error {
+	if notOpen == nil && !errors.Is(lastOpening, lane.ErrNoRelay) {
+		return lastOpening
+	}
+	return notOpen
 }
 
 func laneFault(r gate.Reason, err error) health.Code {
