@@ -181,7 +181,7 @@ func (b *bench) startWith(change func(*exec.Cmd)) *agent {
 	b.runs++
 	a := &agent{bench: b, log: filepath.Join(b.dir, fmt.Sprintf("run-%d.log", b.runs)), exited: make(chan struct{})}
 	a.cmd = exec.Command(theProgram(b.t), "run", "--config", b.config)
-	a.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=")
+	a.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=", "GORACE=atexit_sleep_ms=0")
 	log, err := os.Create(a.log)
 	if err != nil {
 		b.t.Fatal(err)
