@@ -283,7 +283,7 @@ func TestRelayTrouble(t *testing.T) {
 		{"was missing and is back", nil, missing, nil},
 		{"refused and was opened anew", nil, broken, broken},
 	} {
-		if got := relayTrouble(tt.notOpen, tt.lastOpening); got != tt.want {
+		if got := relayTrouble(tt.notOpen, tt.lastOpening); !errors.Is(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
