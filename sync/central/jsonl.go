@@ -152,16 +152,8 @@ func (s *JSONL) setAside(from io.Reader) (path string, err error) {
 
 // loadState begins where the state file says, if that fits the file.
 func (s *JSONL) loadState() error {
-	b, err := os.ReadFile(s.path + ".state")
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
-		}
-		return nil
-	}
-	var st jsonlState
-	if err := strict.Unmarshal(b, &st, strict.Limits{Size: 64 << 20, Depth: 4}); err != nil || st.Tail <= 0 || st.Tail > maxLine || st.Size < st.Tail {
-		s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
+	st, ok := s.readState()
+	if !ok {
 		return nil
 	}
 	if info, err := s.f.Stat(); err != nil || info.Size() == 0 {
@@ -177,6 +169,22 @@ func (s *JSONL) loadState() error {
 	}
 	s.size, s.last = st.Size, line
 	return nil
+}
+
+// readState gives what the state file says; false where it says nothing.
+func (s *JSONL) readState() (st jsonlState, ok bool) {
+	b, err := os.ReadFile(s.path + ".state")
+	if errors.Is(err, fs.ErrNotExist) {
+		return st, false
+	}
+	if err == nil {
+		err = strict.Unmarshal(b, &st, strict.Limits{Size: 64 << 20, Depth: 4})
+	}
+	if err != nil || st.Tail <= 0 || st.Tail > maxLine || st.Size < st.Tail {
+		s.log.Warn("the sink's state cannot be read; the whole sink is", "error", err)
+		return st, false
+	}
+	return st, true
 }
 
 // read takes the lines from an offset on into held and gives the offset behind
