@@ -10,14 +10,21 @@ import (
 // reader is the reader of this package: see the package's comment for the way a
 // picture goes. All its buffers are kept from picture to picture.
 type reader struct {
-	blocks  blocks
-	scanner scanner
-	finders []finder
-	triples []triple
-	fitter  fitter
-	sampler sampler
-	decoder *symbology.Decoder
-	scaled  frame.Gray
+	blocks    blocks
+	scanner   scanner
+	finders   []finder
+	triples   []triple
+	fitter    fitter
+	sampler   sampler
+	equaliser equaliser
+	decoder   *symbology.Decoder
+	scaled    frame.Gray
+
+	evidence evidence
+	bench    patch // where a place is prepared for the second stage
+	prepared frame.Gray
+	even     blocks  // its threshold
+	close    scanner // and what is seen in it
 
 	codes []Code
 	doubt Code    // the likeliest code that could not be read
@@ -59,9 +66,12 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
-	r.pass(g, g, 1)
+	r.pass(g, g, 1, &r.scanner)
 	if len(r.codes) == 0 {
 		r.passScaled(g)
+	}
+	if len(r.codes) == 0 {
+		r.second(g)
 	}
 	if len(r.codes) == 0 && r.like >= inView {
 		r.codes = append(r.codes, r.doubt)
@@ -70,10 +80,11 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 }
 
 // pass seeks codes in a picture that is g scaled by 1/factor, and reads them in g.
-func (r *reader) pass(g, scaled *frame.Gray, factor float32) {
+func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner) {
 	r.blocks.of(scaled)
-	r.scanner.find(scaled, &r.blocks, window{0, 0, scaled.Width, scaled.Height})
-	r.finders = gather(r.finders, scaled, r.scanner.hits, goodLines)
+	s.step = rowStep
+	s.find(scaled, &r.blocks, window{0, 0, scaled.Width, scaled.Height})
+	r.finders = gather(r.finders, scaled, s.hits, goodLines)
 	r.triples = triplesOf(r.triples, scaled, r.finders)
 	for i := range r.triples {
 		r.triples[i].scale(factor)
@@ -94,11 +105,11 @@ const (
 func (r *reader) passScaled(g *frame.Gray) {
 	if min(g.Width, g.Height) >= shrinkBy*shrinkAtLeast {
 		shrink(&r.scaled, g, shrinkBy)
-		r.pass(g, &r.scaled, shrinkBy)
+		r.pass(g, &r.scaled, shrinkBy, &r.close)
 	}
 	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
 		enlarge(&r.scaled, g, enlargeBy)
-		r.pass(g, &r.scaled, 1/float32(enlargeBy))
+		r.pass(g, &r.scaled, 1/float32(enlargeBy), &r.close)
 	}
 }
 
@@ -191,17 +202,42 @@ type sharpening struct {
 // sharpenings in the order in which they pay.
 var sharpenings = [...]sharpening{{0, 4}, {1, 4}, {0.5, 4}, {2, 4}, {1, 2}, {1, 7}, {3, 4}, {5, 4}}
 
-// decode samples a fitted model and decodes it.
+// decode samples a fitted model and decodes it: sharpened in several ways, then
+// equalised, then with the doubtful codewords as erasures.
 func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
 	r.sampler.take(&r.fitter.patch, m)
 	for _, v := range sharpenings {
 		r.sampler.sharpen(v.k, v.reach)
-		s, err := r.decoder.Decode(r.sampler.grid(), symbology.Plain)
-		if err == nil && len(s.Text) > 0 {
+		if s, ok = r.try(symbology.Plain); ok {
+			return s, true
+		}
+	}
+	template := r.decoder.Template(symbology.Version(m.n))
+	r.equaliser.load(&r.sampler)
+	for round := range equaliserRounds {
+		if !r.equaliser.train(&r.sampler, template, round == 0) {
+			break
+		}
+		if s, ok = r.try(symbology.Soft); ok {
+			return s, true
+		}
+	}
+	for _, v := range sharpenings[:4] {
+		r.sampler.sharpen(v.k, v.reach)
+		if s, ok = r.try(symbology.Soft); ok {
 			return s, true
 		}
 	}
 	return s, false
+}
+
+// equaliserRounds is how often the equaliser learns.
+const equaliserRounds = 5
+
+// try decodes what the sampler shows.
+func (r *reader) try(effort symbology.Effort) (s symbology.Symbol, ok bool) {
+	s, err := r.decoder.Decode(r.sampler.grid(), effort)
+	return s, err == nil && len(s.Text) > 0 // an empty code says nothing
 }
 
 // codeOf gives size and place of a model; the text is not known yet.

@@ -63,24 +63,38 @@ func (s *sampler) sharpen(k float32, reach int) {
 
 // level takes the local mean off the sharpened values.
 func (s *sampler) level(reach int) {
-	n, w := s.n, s.n+1
-	clear(s.sums[:w])
+	n := s.n
+	integral(s.sums, s.sharp, n)
+	for y := range n {
+		for x := range n {
+			s.dark[y*n+x] = s.sharp[y*n+x] - boxMean(s.sums, n, x, y, reach)
+		}
+	}
+}
+
+// integral sums an n×n field over all rectangles from its corner; sums is of
+// n+1 by n+1.
+func integral(sums, field []float32, n int) {
+	w := n + 1
+	clear(sums[:w])
 	for y := range n {
 		row := float32(0)
-		s.sums[(y+1)*w] = 0
+		sums[(y+1)*w] = 0
 		for x := range n {
-			row += s.sharp[y*n+x]
-			s.sums[(y+1)*w+x+1] = s.sums[y*w+x+1] + row
+			row += field[y*n+x]
+			sums[(y+1)*w+x+1] = sums[y*w+x+1] + row
 		}
 	}
-	for y := range n {
-		top, bottom := max(y-reach, 0), min(y+reach+1, n)
-		for x := range n {
-			left, right := max(x-reach, 0), min(x+reach+1, n)
-			sum := s.sums[bottom*w+right] - s.sums[top*w+right] - s.sums[bottom*w+left] + s.sums[top*w+left]
-			s.dark[y*n+x] = s.sharp[y*n+x] - sum/float32((bottom-top)*(right-left))
-		}
-	}
+}
+
+// boxMean is the mean of an integrated field over a square about (x, y), of
+// what there is of it at the edges.
+func boxMean(sums []float32, n, x, y, reach int) float32 {
+	w := n + 1
+	top, bottom := max(y-reach, 0), min(y+reach+1, n)
+	left, right := max(x-reach, 0), min(x+reach+1, n)
+	sum := sums[bottom*w+right] - sums[top*w+right] - sums[bottom*w+left] + sums[top*w+left]
+	return sum / float32((bottom-top)*(right-left))
 }
 
 func (s *sampler) grid() symbology.Grid { return symbology.Grid{N: s.n, Dark: s.dark} }

@@ -32,6 +32,7 @@ type rowHit struct {
 
 // scanner finds hits. Its buffers are kept.
 type scanner struct {
+	step  int     // from one scanned row to the next
 	edges []int32 // of one row: where the colour changes
 	raw   []rowHit
 	hits  []hit
@@ -44,7 +45,7 @@ const maxRaw = 20000
 func (s *scanner) find(g *frame.Gray, b *blocks, w window) {
 	s.raw, s.hits = s.raw[:0], s.hits[:0]
 	left, right := w.left/blockSize, min((w.right+blockSize-1)/blockSize, b.columns)
-	for y := w.top + 1; y < w.bottom && len(s.raw) < maxRaw; y += rowStep {
+	for y := w.top + s.step/2; y < w.bottom && len(s.raw) < maxRaw; y += s.step {
 		by := min(y/blockSize, b.rows-1)
 		s.row(g.Row(y), b.scan[by*b.columns:(by+1)*b.columns], left, right)
 		s.match(int32(y))

@@ -134,3 +134,12 @@ func (t *triple) scale(k float32) {
 		f.x, f.y, f.module = f.x*k, f.y*k, f.module*k
 	}
 }
+
+func sqrt(v float64) float64 { return math.Sqrt(v) }
+
+// move shifts them.
+func (t *triple) move(dx, dy float32) {
+	for _, f := range [...]*finder{&t.corner, &t.right, &t.lower} {
+		f.x, f.y = f.x+dx, f.y+dy
+	}
+}

@@ -1,0 +1,207 @@
+package qr
+
+import (
+	"gateagent/driver/frame"
+)
+
+// The second stage looks at one place of the picture at full strength: enlarged,
+// sharpened or smoothed, every row. It costs as much as many empty pictures, so
+// that it starts only where the first stage left evidence of a code.
+
+// evidence counts what the first stage's scan saw, in cells of the picture.
+type evidence struct {
+	columns, rows int
+	weight        []int32 // row hits, and more for those that a column bears out
+	around        []int32 // the same over 3×3 cells
+}
+
+const (
+	cellSize   = 32 // pixels
+	hitWeight  = 5  // of a hit that a column bears out, in row hits
+	regionPad  = 48 // pixels about the cells that have evidence
+	regionSide = 320
+)
+
+func (e *evidence) of(g *frame.Gray, s *scanner) {
+	e.columns, e.rows = (g.Width+cellSize-1)/cellSize, (g.Height+cellSize-1)/cellSize
+	n := e.columns * e.rows
+	if cap(e.weight) < n {
+		e.weight, e.around = make([]int32, n), make([]int32, n)
+	}
+	e.weight, e.around = e.weight[:n], e.around[:n]
+	clear(e.weight)
+	for i := range s.raw {
+		h := &s.raw[i]
+		e.weight[int(h.y)/cellSize*e.columns+min(int(h.from+h.to)/2/cellSize, e.columns-1)]++
+	}
+	for i := range s.hits {
+		h := &s.hits[i]
+		e.weight[min(int(h.y)/cellSize, e.rows-1)*e.columns+min(int(h.x)/cellSize, e.columns-1)] += hitWeight
+	}
+	e.spread()
+}
+
+// spread sums 3×3 cells.
+func (e *evidence) spread() {
+	for y := range e.rows {
+		for x := range e.columns {
+			sum := int32(0)
+			for j := max(y-1, 0); j <= min(y+1, e.rows-1); j++ {
+				for i := max(x-1, 0); i <= min(x+1, e.columns-1); i++ {
+					sum += e.weight[j*e.columns+i]
+				}
+			}
+			e.around[y*e.columns+x] = sum
+		}
+	}
+}
+
+// peak gives the part of the picture with the most evidence: the cells about
+// the peak that have at least half of it, and some more. Its evidence is
+// forgotten.
+func (e *evidence) peak(g *frame.Gray) (w window, weight int32) {
+	best := 0
+	for i, v := range e.around {
+		if v > e.around[best] {
+			best = i
+		}
+	}
+	weight = e.around[best]
+	if weight == 0 {
+		return w, 0
+	}
+	px, py := best%e.columns, best/e.columns
+	left, right, top, bottom := px, px, py, py
+	for grown := true; grown; {
+		grown = false
+		has := func(x0, y0, x1, y1 int) bool {
+			for y := max(y0, 0); y <= min(y1, e.rows-1); y++ {
+				for x := max(x0, 0); x <= min(x1, e.columns-1); x++ {
+					if 2*e.around[y*e.columns+x] >= weight {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		if left > 0 && has(left-1, top, left-1, bottom) {
+			left, grown = left-1, true
+		}
+		if right < e.columns-1 && has(right+1, top, right+1, bottom) {
+			right, grown = right+1, true
+		}
+		if top > 0 && has(left, top-1, right, top-1) {
+			top, grown = top-1, true
+		}
+		if bottom < e.rows-1 && has(left, bottom+1, right, bottom+1) {
+			bottom, grown = bottom+1, true
+		}
+	}
+	for y := top; y <= bottom; y++ {
+		for x := left; x <= right; x++ {
+			e.weight[y*e.columns+x] = 0
+		}
+	}
+	e.spread()
+	cx, cy := px*cellSize+cellSize/2, py*cellSize+cellSize/2
+	w = window{
+		max(left*cellSize-regionPad, cx-regionSide/2), max(top*cellSize-regionPad, cy-regionSide/2),
+		min((right+1)*cellSize+regionPad, cx+regionSide/2), min((bottom+1)*cellSize+regionPad, cy+regionSide/2),
+	}
+	return w.clip(g), weight
+}
+
+// preparation is one way to make a place easier to scan.
+type preparation struct {
+	enlarge int     // times; 1 for none
+	shrink  int     // times; 1 for none
+	smooth  int     // rounds, before all else
+	sharpen float32 // gain; 0 for none
+}
+
+// preparations in the order in which they pay.
+var preparations = [...]preparation{
+	{enlarge: 2, shrink: 1, sharpen: 1.5},
+	{enlarge: 3, shrink: 1, sharpen: 2},
+	{enlarge: 1, shrink: 2, sharpen: 1},
+	{enlarge: 1, shrink: 1, smooth: 2},
+}
+
+const (
+	maxRegions = 2
+	// evidenceLimit is the least weight of a place that is worth the second
+	// stage, noisyLimit that of a picture that is all noise.
+	evidenceLimit = 25
+	// prepared pictures are normalised over squares of so many pixels each way,
+	// of the picture before it is enlarged.
+	preparedReach = 11
+)
+
+// second seeks codes where the first stage left evidence.
+func (r *reader) second(g *frame.Gray) {
+	r.evidence.of(g, &r.scanner)
+	for range maxRegions {
+		w, weight := r.evidence.peak(g)
+		if weight < evidenceLimit {
+			return
+		}
+		for i := range preparations {
+			p := &preparations[i]
+			r.prepare(g, w, p)
+			k := float32(p.shrink) / float32(p.enlarge)
+			r.scanPrepared()
+			r.finders = gather(r.finders, &r.prepared, r.close.hits, goodLinesPrepared)
+			r.triples = triplesOf(r.triples, &r.prepared, r.finders)
+			for i := range r.triples {
+				r.triples[i].scale(k)
+				r.triples[i].move(float32(w.left), float32(w.top))
+			}
+			r.readTriples(g)
+			if len(r.codes) > 0 {
+				return
+			}
+		}
+	}
+}
+
+// goodLinesPrepared is the share of lines that must show a finder pattern in a
+// prepared picture.
+const goodLinesPrepared = 0.5
+
+// prepare makes the picture of a place.
+func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
+	var part frame.Gray // shares memory with g
+	part.Width, part.Height, part.Stride = w.right-w.left, w.bottom-w.top, g.Stride
+	part.Pix = g.Pix[w.top*g.Stride+w.left:]
+	from := &part
+	switch {
+	case p.enlarge > 1:
+		enlarge(&r.scaled, from, p.enlarge)
+		from = &r.scaled
+	case p.shrink > 1:
+		shrink(&r.scaled, from, p.shrink)
+		from = &r.scaled
+	}
+	b := &r.bench
+	b.load(from)
+	for range p.smooth {
+		b.smooth()
+	}
+	if p.sharpen > 0 {
+		b.unsharp(p.sharpen, p.enlarge+1)
+	}
+	b.normalise(max(preparedReach*p.enlarge/p.shrink, 6))
+	r.prepared.Reset(b.w, b.h)
+	for i, v := range b.norm {
+		r.prepared.Pix[i] = uint8(127.5 + 60*v)
+	}
+}
+
+// scanPrepared scans every row of the prepared picture, whose threshold is the
+// same everywhere.
+func (r *reader) scanPrepared() {
+	g := &r.prepared
+	r.even.flat(g, 128)
+	r.close.step = 1
+	r.close.find(g, &r.even, window{0, 0, g.Width, g.Height})
+}
