@@ -158,17 +158,3 @@ func (b *blocks) contrast(g *frame.Gray) {
 func (b *blocks) at(x, y int) uint8 {
 	return b.threshold[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)]
 }
-
-// flat gives every block the same threshold, and opens the gate.
-func (b *blocks) flat(g *frame.Gray, threshold uint8) {
-	b.columns, b.rows = g.Width/blockSize, g.Height/blockSize
-	n := b.columns * b.rows
-	if cap(b.threshold) < n {
-		b.threshold = make([]uint8, n)
-	}
-	b.threshold = b.threshold[:n]
-	for i := range b.threshold {
-		b.threshold[i] = threshold
-	}
-	b.scan = b.threshold
-}

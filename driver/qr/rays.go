@@ -232,7 +232,7 @@ func support(hits []hit) {
 		a := &hits[i]
 		for j := i + 1; j < len(hits); j++ {
 			b := &hits[j]
-			if b.row-a.row > 2*rowStep {
+			if b.row-a.row > 2*rowStep { // far below
 				break
 			}
 			if a.light == b.light && b.row > a.row && abs32(a.x-b.x) < a.across && abs32(a.y-b.y) < a.down {

@@ -10,7 +10,8 @@ import (
 // reader is the reader of this package: see the package's comment for the way a
 // picture goes. All its buffers are kept from picture to picture.
 type reader struct {
-	blocks    blocks
+	first     blocks // the thresholds of the picture
+	again     blocks // and of a scaled one
 	scanner   scanner
 	finders   []finder
 	triples   []triple
@@ -23,8 +24,7 @@ type reader struct {
 	evidence evidence
 	bench    patch // where a place is prepared for the second stage
 	prepared frame.Gray
-	even     blocks  // its threshold
-	close    scanner // and what is seen in it
+	close    scanner // what is seen in it
 
 	codes []Code
 	doubt Code    // the likeliest code that could not be read
@@ -66,7 +66,7 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
-	r.pass(g, g, 1, &r.scanner)
+	r.pass(g, g, 1, &r.scanner, &r.first)
 	if len(r.codes) == 0 {
 		r.passScaled(g)
 	}
@@ -80,10 +80,10 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 }
 
 // pass seeks codes in a picture that is g scaled by 1/factor, and reads them in g.
-func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner) {
-	r.blocks.of(scaled)
+func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner, b *blocks) {
+	b.of(scaled)
 	s.step = rowStep
-	s.find(scaled, &r.blocks, window{0, 0, scaled.Width, scaled.Height})
+	s.find(scaled, b, window{0, 0, scaled.Width, scaled.Height})
 	r.finders = gather(r.finders, scaled, s.hits, goodLines)
 	r.triples = triplesOf(r.triples, scaled, r.finders)
 	for i := range r.triples {
@@ -105,11 +105,11 @@ const (
 func (r *reader) passScaled(g *frame.Gray) {
 	if min(g.Width, g.Height) >= shrinkBy*shrinkAtLeast {
 		shrink(&r.scaled, g, shrinkBy)
-		r.pass(g, &r.scaled, shrinkBy, &r.close)
+		r.pass(g, &r.scaled, shrinkBy, &r.close, &r.again)
 	}
 	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
 		enlarge(&r.scaled, g, enlargeBy)
-		r.pass(g, &r.scaled, 1/float32(enlargeBy), &r.close)
+		r.pass(g, &r.scaled, 1/float32(enlargeBy), &r.close, &r.again)
 	}
 }
 

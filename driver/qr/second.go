@@ -22,7 +22,7 @@ const (
 	regionSide = 320
 )
 
-func (e *evidence) of(g *frame.Gray, s *scanner) {
+func (e *evidence) of(g *frame.Gray, s *scanner, b *blocks) {
 	e.columns, e.rows = (g.Width+cellSize-1)/cellSize, (g.Height+cellSize-1)/cellSize
 	n := e.columns * e.rows
 	if cap(e.weight) < n {
@@ -30,13 +30,19 @@ func (e *evidence) of(g *frame.Gray, s *scanner) {
 	}
 	e.weight, e.around = e.weight[:n], e.around[:n]
 	clear(e.weight)
+	// A code's modules differ more than a texture that looks like one by chance:
+	// the contrast of the block counts.
+	add := func(x, y int, weight int32) {
+		weight *= int32(b.ranges[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)])
+		e.weight[y/cellSize*e.columns+x/cellSize] += weight
+	}
 	for i := range s.raw {
 		h := &s.raw[i]
-		e.weight[int(h.y)/cellSize*e.columns+min(int(h.from+h.to)/2/cellSize, e.columns-1)]++
+		add(min(int(h.from+h.to)/2, g.Width-1), int(h.y), 1)
 	}
 	for i := range s.hits {
 		h := &s.hits[i]
-		e.weight[min(int(h.y)/cellSize, e.rows-1)*e.columns+min(int(h.x)/cellSize, e.columns-1)] += hitWeight
+		add(min(int(h.x), g.Width-1), min(int(h.y), g.Height-1), hitWeight)
 	}
 	e.spread()
 }
@@ -113,33 +119,31 @@ func (e *evidence) peak(g *frame.Gray) (w window, weight int32) {
 
 // preparation is one way to make a place easier to scan.
 type preparation struct {
-	enlarge int     // times; 1 for none
-	shrink  int     // times; 1 for none
-	smooth  int     // rounds, before all else
+	shrink  int     // times, before all else; 1 for not at all
+	smooth  int     // rounds
 	sharpen float32 // gain; 0 for none
 }
 
 // preparations in the order in which they pay.
 var preparations = [...]preparation{
-	{enlarge: 2, shrink: 1, sharpen: 1.5},
-	{enlarge: 3, shrink: 1, sharpen: 2},
-	{enlarge: 1, shrink: 2, sharpen: 1},
-	{enlarge: 1, shrink: 1, smooth: 2},
+	{shrink: 1, sharpen: 1.5},
+	{shrink: 2, sharpen: 1},
+	{shrink: 1, smooth: 2},
 }
 
 const (
 	maxRegions = 2
 	// evidenceLimit is the least weight of a place that is worth the second
-	// stage, noisyLimit that of a picture that is all noise.
-	evidenceLimit = 25
-	// prepared pictures are normalised over squares of so many pixels each way,
-	// of the picture before it is enlarged.
+	// stage.
+	evidenceLimit = 25 * 16
+	// prepared pictures are normalised over squares of so many pixels each way.
 	preparedReach = 11
+	sharpenReach  = 2
 )
 
 // second seeks codes where the first stage left evidence.
 func (r *reader) second(g *frame.Gray) {
-	r.evidence.of(g, &r.scanner)
+	r.evidence.of(g, &r.scanner, &r.first)
 	for range maxRegions {
 		w, weight := r.evidence.peak(g)
 		if weight < evidenceLimit {
@@ -148,37 +152,46 @@ func (r *reader) second(g *frame.Gray) {
 		for i := range preparations {
 			p := &preparations[i]
 			r.prepare(g, w, p)
-			k := float32(p.shrink) / float32(p.enlarge)
-			r.scanPrepared()
-			r.finders = gather(r.finders, &r.prepared, r.close.hits, goodLinesPrepared)
-			r.triples = triplesOf(r.triples, &r.prepared, r.finders)
-			for i := range r.triples {
-				r.triples[i].scale(k)
-				r.triples[i].move(float32(w.left), float32(w.top))
-			}
-			r.readTriples(g)
-			if len(r.codes) > 0 {
+			if r.passPrepared(g, w, float32(p.shrink)) {
 				return
 			}
 		}
 	}
 }
 
+// passPrepared seeks and reads codes in the prepared picture of a place, whose
+// threshold is the same everywhere. Every row is scanned.
+func (r *reader) passPrepared(g *frame.Gray, w window, factor float32) bool {
+	picture := &r.prepared
+	r.close.findFine(picture)
+	r.finders = gather(r.finders, picture, r.close.hits, goodLinesPrepared)
+	r.triples = triplesOf(r.triples, picture, r.finders)
+	for i := range r.triples {
+		r.triples[i].scale(factor)
+		r.triples[i].move(float32(w.left), float32(w.top))
+	}
+	r.readTriples(g)
+	return len(r.codes) > 0
+}
+
 // goodLinesPrepared is the share of lines that must show a finder pattern in a
 // prepared picture.
 const goodLinesPrepared = 0.5
 
+// A prepared picture has its local mean in the middle of the range, and a local
+// deviation of preparedGain.
+const (
+	preparedMiddle = 128
+	preparedGain   = 60
+)
+
 // prepare makes the picture of a place.
 func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
-	var part frame.Gray // shares memory with g
-	part.Width, part.Height, part.Stride = w.right-w.left, w.bottom-w.top, g.Stride
-	part.Pix = g.Pix[w.top*g.Stride+w.left:]
+	part := frame.Gray{ // shares memory with g
+		Width: w.right - w.left, Height: w.bottom - w.top, Stride: g.Stride, Pix: g.Pix[w.top*g.Stride+w.left:],
+	}
 	from := &part
-	switch {
-	case p.enlarge > 1:
-		enlarge(&r.scaled, from, p.enlarge)
-		from = &r.scaled
-	case p.shrink > 1:
+	if p.shrink > 1 {
 		shrink(&r.scaled, from, p.shrink)
 		from = &r.scaled
 	}
@@ -188,20 +201,11 @@ func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
 		b.smooth()
 	}
 	if p.sharpen > 0 {
-		b.unsharp(p.sharpen, p.enlarge+1)
+		b.unsharp(p.sharpen, sharpenReach)
 	}
-	b.normalise(max(preparedReach*p.enlarge/p.shrink, 6))
+	b.normalise(preparedReach)
 	r.prepared.Reset(b.w, b.h)
 	for i, v := range b.norm {
-		r.prepared.Pix[i] = uint8(127.5 + 60*v)
+		r.prepared.Pix[i] = uint8(preparedMiddle - 0.5 + preparedGain*v)
 	}
-}
-
-// scanPrepared scans every row of the prepared picture, whose threshold is the
-// same everywhere.
-func (r *reader) scanPrepared() {
-	g := &r.prepared
-	r.even.flat(g, 128)
-	r.close.step = 1
-	r.close.find(g, &r.even, window{0, 0, g.Width, g.Height})
 }
