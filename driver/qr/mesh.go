@@ -22,3 +22,95 @@ func (b *mesh) at(u, v float32) (du, dv float32) {
 func parabola(t float32) [3]float32 {
 	return [3]float32{(2*t - 1) * (t - 1), 4 * t * (1 - t), t * (2*t - 1)}
 }
+
+// Steps of the mesh's descent, in modules.
+var meshSteps = [...]float32{0.6, 0.3, 0.15, 0.08}
+
+const (
+	meshVersion = 7 // the least that has alignment patterns along its sides
+	meshReach   = 3 // modules that an alignment pattern is sought about its place
+)
+
+// bendTo fits a bent model to what a flat one fits badly: each alignment pattern
+// is sought alone, then all displacements are moved together. The mesh is the
+// fitter's, good until the next call.
+func (f *fitter) bendTo(m *model) (score float32) {
+	version := (m.n - 17) / 4
+	marks := f.marksOf(version)
+	f.meshing = mesh{}
+	m.bend = nil
+	f.seekAlignment(m, version)
+	m.bend = &f.meshing
+	score = f.patch.score(m, marks.points)
+	for _, step := range meshSteps {
+		for range 3 {
+			before := score
+			for j := range 3 {
+				for i := range 3 {
+					for axis := range 2 {
+						score = f.shift(m, marks, score, &f.meshing.node[j][i][axis], step)
+					}
+				}
+			}
+			if score-before < 0.004 {
+				break
+			}
+		}
+	}
+	return score
+}
+
+// shift moves one displacement both ways and keeps what is better.
+func (f *fitter) shift(m *model, marks *marks, best float32, v *float32, step float32) float32 {
+	old := *v
+	for _, to := range [...]float32{old - step, old + step} {
+		*v = to
+		if s := f.patch.score(m, marks.points); s > best {
+			return s
+		}
+	}
+	*v = old
+	return best
+}
+
+// seekAlignment sets the displacements of the nodes that have an alignment
+// pattern near, each from that pattern alone.
+func (f *fitter) seekAlignment(m *model, version int) {
+	centres := f.tables.Template(version).Centres
+	last := len(centres) - 1
+	grid := [3]int{0, (last + 1) / 2, last}
+	for j, cj := range grid {
+		for i, ci := range grid {
+			if (i == 0 || i == 2) && j == 0 || i == 0 && j == 2 {
+				continue // finder patterns
+			}
+			x, y := float32(centres[ci])+0.5, float32(centres[cj])+0.5
+			best := float32(0.35) // what nothing scores by chance
+			for dy := float32(-meshReach); dy <= meshReach; dy += 0.5 {
+				for dx := float32(-meshReach); dx <= meshReach; dx += 0.5 {
+					if s := f.alignmentScore(m, x+dx, y+dy) - 0.02*(dx*dx+dy*dy); s > best {
+						best = s
+						f.meshing.node[j][i] = [2]float32{dx, dy}
+					}
+				}
+			}
+		}
+	}
+}
+
+// alignmentScore is the score of an alignment pattern with its middle at (x, y),
+// modules.
+func (f *fitter) alignmentScore(m *model, x, y float32) float32 {
+	sum := float32(0)
+	for j := -2; j <= 2; j++ {
+		for i := -2; i <= 2; i++ {
+			px, py := m.place(x+float32(i), y+float32(j))
+			v := f.patch.at(f.patch.norm, px, py)
+			if max(absInt(i), absInt(j)) == 1 {
+				v = -v
+			}
+			sum += v
+		}
+	}
+	return sum / 25
+}

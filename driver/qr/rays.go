@@ -19,10 +19,11 @@ type finder struct {
 // rayLines is how many lines through a centre are looked at.
 const rayLines = 12
 
-// directions of those lines: half a turn.
+// directions of those lines: half a turn. The first half of them is spread over
+// all of it, slanting ones first, since rows and columns have been looked at.
 var directions = func() (d [rayLines][2]float32) {
-	for i := range d {
-		s, c := math.Sincos(math.Pi * (float64(i) + 0.25) / rayLines)
+	for i, k := range [rayLines]int{3, 9, 1, 7, 5, 11, 2, 8, 4, 10, 0, 6} {
+		s, c := math.Sincos(math.Pi * (float64(k) + 0.25) / rayLines)
 		d[i] = [2]float32{float32(c), float32(s)}
 	}
 	return d
@@ -118,29 +119,24 @@ func examine(g *frame.Gray, h *hit, share float32) (f finder, ok bool) {
 	for round := range 3 {
 		var sx, sy, module float32
 		f.lines = 0
-		step := 1
+		lines, need := directions[:], share
 		if round == 0 {
-			step = 2
+			lines, need = lines[:rayLines/2], share*0.6
 		}
-		tried := 0
-		for i := 0; i < rayLines; i += step {
-			d := directions[i]
-			tried++
+		spare := len(lines) - int(math.Ceil(float64(need)*float64(len(lines)))) // lines that may fail
+		for i := range lines {
+			d := &lines[i]
 			r, good := cast(g, f.x, f.y, d[0], d[1], reach, f.light)
 			if !good {
+				if spare--; spare < 0 {
+					return f, false
+				}
 				continue
 			}
 			f.lines++
 			module += r.module
 			sx += r.shift * d[0]
 			sy += r.shift * d[1]
-		}
-		need := share
-		if round == 0 {
-			need = share * 0.6
-		}
-		if float32(f.lines) < need*float32(tried) || f.lines == 0 {
-			return f, false
 		}
 		k := float32(f.lines)
 		f.module = module / k
@@ -180,7 +176,8 @@ func bilinear(g *frame.Gray, x, y float32) float32 {
 // Bounds of the first stage.
 const (
 	maxFinders  = 40
-	maxExamined = 400
+	maxExamined = 400 // hits
+	maxLonely   = 200 // of them, with those that no other row bears out
 	goodLines   = 0.6
 )
 
@@ -205,8 +202,11 @@ func gather(to []finder, g *frame.Gray, hits []hit, share float32) []finder {
 					continue next
 				}
 			}
-			if examined++; examined > maxExamined || len(to) >= maxFinders {
+			if len(to) >= maxFinders {
 				return to
+			}
+			if examined++; examined > maxExamined || !borneOut && examined > maxLonely {
+				break
 			}
 			f, ok := examine(g, h, share)
 			if !ok {

@@ -26,6 +26,9 @@ type reader struct {
 	prepared frame.Gray
 	close    scanner // what is seen in it
 
+	kept  []finder // of all passes
+	duos  []duo
+	bends int // bent models that may still be tried
 	codes []Code
 	doubt Code    // the likeliest code that could not be read
 	like  float32 // and how well its model fits; 0 for none
@@ -55,7 +58,7 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 	if err := g.Check(); err != nil {
 		return nil, fmt.Errorf("read QR: %w", err)
 	}
-	r.codes, r.doubt, r.like = r.codes[:0], Code{}, 0
+	r.codes, r.doubt, r.like, r.bends = r.codes[:0], Code{}, 0, maxBends
 	if g.Width < leastSide || g.Height < leastSide {
 		return r.codes, nil
 	}
@@ -66,12 +69,16 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
+	r.kept = r.kept[:0]
 	r.pass(g, g, 1, &r.scanner, &r.first)
 	if len(r.codes) == 0 {
 		r.passScaled(g)
 	}
 	if len(r.codes) == 0 {
 		r.second(g)
+	}
+	if len(r.codes) == 0 {
+		r.readPairs(g)
 	}
 	if len(r.codes) == 0 && r.like >= inView {
 		r.codes = append(r.codes, r.doubt)
@@ -85,6 +92,7 @@ func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner, b *bloc
 	s.step = rowStep
 	s.find(scaled, b, window{0, 0, scaled.Width, scaled.Height})
 	r.finders = gather(r.finders, scaled, s.hits, goodLines)
+	r.keep(r.finders, factor, 0, 0)
 	r.triples = triplesOf(r.triples, scaled, r.finders)
 	for i := range r.triples {
 		r.triples[i].scale(factor)
@@ -96,16 +104,17 @@ func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner, b *bloc
 // a smaller picture, those of a pixel or so, as in symbols that never saw a
 // camera, in a larger one.
 const (
-	shrinkBy      = 4
 	enlargeBy     = 3
 	enlargeUpTo   = 1 << 17 // pixels
 	shrinkAtLeast = 64      // pixels a side, after shrinking
 )
 
 func (r *reader) passScaled(g *frame.Gray) {
-	if min(g.Width, g.Height) >= shrinkBy*shrinkAtLeast {
-		shrink(&r.scaled, g, shrinkBy)
-		r.pass(g, &r.scaled, shrinkBy, &r.close, &r.again)
+	for _, k := range [...]int{2, 4} {
+		if len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
+			shrink(&r.scaled, g, k)
+			r.pass(g, &r.scaled, float32(k), &r.close, &r.again)
+		}
 	}
 	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
 		enlarge(&r.scaled, g, enlargeBy)
@@ -167,6 +176,15 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, ok bool) {
 		return code, false
 	}
 	symbol, ok := r.decode(&m)
+	if !ok && symbology.Version(m.n) >= meshVersion && r.bends > 0 {
+		r.bends--
+		bent := m
+		if r.fitter.bendTo(&bent) > score+bendGain {
+			if symbol, ok = r.decode(&bent); ok {
+				m = bent
+			}
+		}
+	}
 	code = r.codeOf(&m, t.corner.light)
 	if !ok {
 		if score > r.like {
@@ -181,6 +199,13 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, ok bool) {
 	}
 	return code, true
 }
+
+// A bent model is tried at most maxBends times a picture, and only believed to
+// be better by bendGain.
+const (
+	maxBends = 3
+	bendGain = 0.03
+)
 
 // window is the part of the picture that a triple's symbol can be in.
 func (t *triple) window(module float32) window {

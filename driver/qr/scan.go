@@ -193,3 +193,8 @@ type window struct{ left, top, right, bottom int }
 func (w window) clip(g *frame.Gray) window {
 	return window{max(w.left, 0), max(w.top, 0), min(w.right, g.Width), min(w.bottom, g.Height)}
 }
+
+// holds says whether a place is in the window.
+func (w window) holds(x, y float32) bool {
+	return x >= float32(w.left) && x < float32(w.right) && y >= float32(w.top) && y < float32(w.bottom)
+}

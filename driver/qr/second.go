@@ -33,8 +33,8 @@ func (e *evidence) of(g *frame.Gray, s *scanner, b *blocks) {
 	// A code's modules differ more than a texture that looks like one by chance:
 	// the contrast of the block counts.
 	add := func(x, y int, weight int32) {
-		weight *= int32(b.ranges[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)])
-		e.weight[y/cellSize*e.columns+x/cellSize] += weight
+		v := int32(b.ranges[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)])
+		e.weight[y/cellSize*e.columns+x/cellSize] += weight * v * v / 32
 	}
 	for i := range s.raw {
 		h := &s.raw[i]
@@ -128,14 +128,16 @@ type preparation struct {
 var preparations = [...]preparation{
 	{shrink: 1, sharpen: 1.5},
 	{shrink: 2, sharpen: 1},
-	{shrink: 1, smooth: 2},
 }
 
 const (
 	maxRegions = 2
-	// evidenceLimit is the least weight of a place that is worth the second
-	// stage.
-	evidenceLimit = 25 * 16
+	// A place is worth the second stage if a finder was confirmed there, or if
+	// it has row hits, and some that a column bears out: a code has few, print
+	// and textures have none or many.
+	leastRaw  = 15
+	leastHits = 5
+	mostHits  = 20
 	// prepared pictures are normalised over squares of so many pixels each way.
 	preparedReach = 11
 	sharpenReach  = 2
@@ -143,13 +145,24 @@ const (
 
 // second seeks codes where the first stage left evidence.
 func (r *reader) second(g *frame.Gray) {
+	first := len(r.kept)
 	r.evidence.of(g, &r.scanner, &r.first)
 	for range maxRegions {
 		w, weight := r.evidence.peak(g)
-		if weight < evidenceLimit {
+		if weight == 0 {
 			return
 		}
-		for i := range preparations {
+		raw, hits := r.scanner.within(w)
+		limit := 0 // preparations to try
+		for i := range r.kept[:first] {
+			if f := &r.kept[i]; w.holds(f.x, f.y) {
+				limit = len(preparations)
+			}
+		}
+		if limit == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits {
+			limit = 1
+		}
+		for i := range preparations[:limit] {
 			p := &preparations[i]
 			r.prepare(g, w, p)
 			if r.passPrepared(g, w, float32(p.shrink)) {
@@ -159,12 +172,28 @@ func (r *reader) second(g *frame.Gray) {
 	}
 }
 
+// within counts the row hits, and those that a column bears out, in a window.
+func (s *scanner) within(w window) (raw, hits int) {
+	for i := range s.raw {
+		if h := &s.raw[i]; w.holds(float32(h.from+h.to)/2, float32(h.y)) {
+			raw++
+		}
+	}
+	for i := range s.hits {
+		if h := &s.hits[i]; w.holds(h.x, h.y) {
+			hits++
+		}
+	}
+	return raw, hits
+}
+
 // passPrepared seeks and reads codes in the prepared picture of a place, whose
 // threshold is the same everywhere. Every row is scanned.
 func (r *reader) passPrepared(g *frame.Gray, w window, factor float32) bool {
 	picture := &r.prepared
 	r.close.findFine(picture)
 	r.finders = gather(r.finders, picture, r.close.hits, goodLinesPrepared)
+	r.keep(r.finders, factor, float32(w.left), float32(w.top))
 	r.triples = triplesOf(r.triples, picture, r.finders)
 	for i := range r.triples {
 		r.triples[i].scale(factor)

@@ -18,9 +18,10 @@ type triple struct {
 
 // Limits of a triple's shape: a card tilted by 60 degrees still passes.
 const (
-	maxModuleRatio = 1.9 // largest module of the three to the smallest
-	maxSideRatio   = 2.8 // longer side to the shorter
-	minSine        = 0.45
+	maxModuleRatio = 2.2 // largest module of the three to the smallest
+	maxSideRatio   = 3.2 // longer side to the shorter
+	minSine        = 0.4
+	maxSpread      = 1.4 // of the modules a side that the two sides tell
 	maxTriples     = 12
 )
 
@@ -38,8 +39,12 @@ func triplesOf(to []triple, g *frame.Gray, f []finder) []triple {
 				if hi > maxModuleRatio*lo {
 					continue
 				}
-				if t, ok := shape(g, f[i], f[j], f[k]); ok {
-					to = append(to, t)
+				// Seen flat, the corner is opposite the longest distance; tilted
+				// far, it may be any.
+				for _, c := range [...][3]int{{i, j, k}, {j, k, i}, {k, i, j}} {
+					if t, ok := shape(g, f[c[0]], f[c[1]], f[c[2]]); ok {
+						to = append(to, t)
+					}
 				}
 			}
 		}
@@ -56,18 +61,10 @@ func triplesOf(to []triple, g *frame.Gray, f []finder) []triple {
 	return to[:min(len(to), maxTriples)]
 }
 
-// shape orders three finders, the corner opposite the longest distance, and
+// shape takes the first of three finders for the corner, orders the others, and
 // judges how they lie.
-func shape(g *frame.Gray, a, b, c finder) (t triple, ok bool) {
-	ab, bc, ca := distance(&a, &b), distance(&b, &c), distance(&c, &a)
-	switch {
-	case ab >= bc && ab >= ca:
-		t.corner, t.right, t.lower = c, a, b
-	case bc >= ca:
-		t.corner, t.right, t.lower = a, b, c
-	default:
-		t.corner, t.right, t.lower = b, c, a
-	}
+func shape(g *frame.Gray, corner, a, b finder) (t triple, ok bool) {
+	t.corner, t.right, t.lower = corner, a, b
 	ux, uy := t.right.x-t.corner.x, t.right.y-t.corner.y
 	vx, vy := t.lower.x-t.corner.x, t.lower.y-t.corner.y
 	if ux*vy-uy*vx < 0 {
@@ -75,7 +72,7 @@ func shape(g *frame.Gray, a, b, c finder) (t triple, ok bool) {
 		ux, uy, vx, vy = vx, vy, ux, uy
 	}
 	u, v := hypot(ux, uy), hypot(vx, vy)
-	module := (a.module + b.module + c.module) / 3
+	module := (a.module + b.module + corner.module) / 3
 	if min(u, v) < 8*module || max(u, v) > 190*module {
 		return t, false
 	}
@@ -90,7 +87,7 @@ func shape(g *frame.Gray, a, b, c finder) (t triple, ok bool) {
 		return t, false
 	}
 	spread := max(nu, nv) / min(nu, nv)
-	if spread > 1.35 {
+	if spread > maxSpread {
 		return t, false
 	}
 	t.n = (nu + nv) / 2
@@ -99,7 +96,7 @@ func shape(g *frame.Gray, a, b, c finder) (t triple, ok bool) {
 	}
 	cosine := float32(math.Sqrt(float64(max(0, 1-sine*sine))))
 	t.flaw = float32(math.Log(float64(ratio))) + cosine + 3*float32(math.Log(float64(spread))) +
-		float32(math.Log(float64(max(a.module, b.module, c.module)/min(a.module, b.module, c.module)))) +
+		float32(math.Log(float64(max(a.module, b.module, corner.module)/min(a.module, b.module, corner.module)))) +
 		float32(3*rayLines-t.corner.lines-t.right.lines-t.lower.lines)/(3*rayLines)
 	return t, true
 }
