@@ -64,24 +64,78 @@ func (r *Renderer) Render(s Scene, dst *frame.Gray) error {
 	}
 	rng := rand.New(rand.NewPCG(s.Seed, 0x7363656e65))
 	variant := rng.Uint64N(variants)
-	r.background(rng, v)
+	if s.Backdrop == Room {
+		r.background(rng, v)
+	} else if err := r.backdrop(s, v); err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	if b := s.Beside; b != nil {
+		second := b.View
+		second.Width, second.Height = v.Width, v.Height
+		if _, err := r.place(*b, &second, (variant+1)%variants); err != nil {
+			return fmt.Errorf("render: beside: %w", err)
+		}
+	}
+	way, err := r.place(s, &v, variant)
+	if err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	r.blur(v)
+	if way != nil {
+		p := plane{w: v.Width, h: v.Height, pix: r.light, spare: r.spare}
+		for _, f := range way.optics {
+			f(&p)
+		}
+		r.light, r.spare = p.pix, p.spare
+	}
+	r.expose(rand.New(rand.NewPCG(s.Seed, ^s.Shot)), v, way.gain(), dst)
+	if way != nil {
+		for _, f := range way.makers {
+			if err := f(dst); err != nil {
+				return fmt.Errorf("render: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// place draws the subject of a scene over what is there. The way is nil where
+// the scene has no faults; they may change the view.
+func (r *Renderer) place(s Scene, v *View, variant uint64) (*way, error) {
+	var art *artwork
+	var sym *code
+	modules := float64(nominalModules)
 	switch s.Subject {
 	case Nothing:
 	case Card, Phone:
-		sym, err := r.encoded(s)
-		if err != nil {
-			return fmt.Errorf("render: %w", err)
+		var err error
+		if sym, err = r.encoded(s); err != nil {
+			return nil, err
 		}
 		if v.ModulePixels <= 0 {
-			return fmt.Errorf("render: modules of %g pixels", v.ModulePixels)
+			return nil, fmt.Errorf("modules of %g pixels", v.ModulePixels)
 		}
-		r.subject(s, v, r.face(face{s.Subject, variant, s.Dark}), sym)
+		art = r.face(face{s.Subject, variant, s.Dark})
 	default:
-		return fmt.Errorf("render: subject %d does not exist", s.Subject)
+		return nil, fmt.Errorf("subject %d does not exist", s.Subject)
 	}
-	r.blur(v)
-	r.expose(rand.New(rand.NewPCG(s.Seed, ^s.Shot)), v, dst)
-	return nil
+	if len(s.Faults) == 0 {
+		if art != nil {
+			r.subject(s, *v, art, sym)
+		}
+		return nil, nil
+	}
+	if sym != nil {
+		modules = float64(sym.size)
+	}
+	if art == nil {
+		art = r.face(face{Card, variant, false}) // not seen; faults ask for its tones
+	}
+	way := newWay(s, v, art, modules)
+	if s.Subject != Nothing {
+		r.faulty(s, *v, art, sym, way)
+	}
+	return way, nil
 }
 
 // encoded gives the symbol of a scene, nil where it has none. The last one is
@@ -303,8 +357,9 @@ func (r *Renderer) blur(v View) {
 	}
 }
 
-// expose lights the scene unevenly and lets the sensor see it.
-func (r *Renderer) expose(rng *rand.Rand, v View, dst *frame.Gray) {
+// expose lights the scene unevenly and lets the sensor see it. rowGain, when
+// there is one, changes the light from row to row.
+func (r *Renderer) expose(rng *rand.Rand, v View, rowGain func(y float64) float64, dst *frame.Gray) {
 	dst.Reset(v.Width, v.Height)
 	sin, cos := math.Sincos(v.Sun * math.Pi / 180)
 	reach := math.Hypot(float64(v.Width), float64(v.Height)) / 2
@@ -314,13 +369,18 @@ func (r *Renderer) expose(rng *rand.Rand, v View, dst *frame.Gray) {
 	sigma := int32(v.Noise * one / noiseUnit)
 	for y := range v.Height {
 		gain := v.Light*one/unit + perY*(float64(y)-float64(v.Height)/2) - perX*float64(v.Width)/2
+		slope := perX
+		if rowGain != nil {
+			change := rowGain(float64(y))
+			gain, slope = gain*change, slope*change
+		}
 		noise := r.noise[rng.IntN(noiseLen):]
 		src, out := r.light[y*v.Width:(y+1)*v.Width], dst.Row(y)
 		for len(src) > 0 {
 			n := min(len(src), len(noise))
 			for x, light := range src[:n] {
 				seen := int32(light)*int32(gain) + int32(noise[x])*sigma
-				gain += perX
+				gain += slope
 				out[x] = byte(min(max((seen+one/2)>>16, 0), 255))
 			}
 			src, out, noise = src[n:], out[n:], r.noise

@@ -55,6 +55,14 @@ type Scene struct {
 	// Dark shows a light code on dark ground, as phones do at night.
 	Dark bool
 	View View
+	// Backdrop is what is behind the subject.
+	Backdrop Backdrop
+	// Faults are what else goes wrong. Their order among those of one kind is
+	// that in which light meets them.
+	Faults []Fault
+	// Beside is a second subject in the same frame, farther from the camera. Of
+	// its view only size, place and turn count; it has no faults of its own.
+	Beside *Scene
 }
 
 // View is how the camera sees the subject.
