@@ -159,8 +159,8 @@ func (s *JSONL) loadState() error {
 	if info, err := s.f.Stat(); err != nil || info.Size() == 0 {
 		return errors.Join(err, ErrSinkEmpty)
 	}
-	line := make([]byte, st.Tail)
-	if _, err := s.f.ReadAt(line, st.Size-st.Tail); err != nil || line[st.Tail-1] != '\n' || record.Hash(sha256.Sum256(line)) != st.Last {
+	line := s.lineAt(st.Size-st.Tail, st.Tail)
+	if line == nil || record.Hash(sha256.Sum256(line)) != st.Last {
 		s.log.Warn("the sink is another than its state was written for; it is read whole")
 		return nil
 	}
@@ -169,6 +169,15 @@ func (s *JSONL) loadState() error {
 	}
 	s.size, s.last = st.Size, line
 	return nil
+}
+
+// lineAt gives a line with its end; nil where there is none.
+func (s *JSONL) lineAt(from, length int64) []byte {
+	line := make([]byte, length)
+	if _, err := s.f.ReadAt(line, from); err != nil || line[length-1] != '\n' {
+		return nil
+	}
+	return line
 }
 
 // readState gives what the state file says; false where it says nothing.
