@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gateagent/agent/localapi"
+	"gateagent/agent/policy"
 	"gateagent/agent/record"
 
 	"go.uber.org/goleak"
@@ -77,13 +78,14 @@ func slow(d time.Duration) time.Duration {
 
 // settings are what a test wants to be different about its box.
 type settings struct {
-	site, gate string // hn01, g1
-	broker     string // one that nobody reaches
-	root       string // a root key of nobody
-	setKey     string // path; the box uses the set vn then
-	entryKey   string // path
-	lanes      string // TOML
-	logLevel   string // info
+	site, gate string         // hn01, g1
+	broker     string         // one that nobody reaches
+	root       string         // a root key of nobody
+	setKey     string         // path; the box uses the set vn then
+	entryKey   string         // path
+	lanes      string         // TOML
+	logLevel   string         // info
+	rules      *policy.Policy // that may come into force beside the built-in one
 }
 
 // bench is one box on the bench: its folder, its settings, its addresses.
@@ -94,7 +96,9 @@ type bench struct {
 	config string
 	socket string
 	listen string
+	rules  policies // that may be in force
 	runs   int
+	killed bool // in some run
 }
 
 // newBench makes the folder of a box and its configuration. The folder is a
@@ -111,6 +115,7 @@ func newBench(t testing.TB, s settings) *bench {
 		// All of 127/8 is this machine: an address for each box needs no
 		// search for a free port.
 		listen: fmt.Sprintf("127.%d.%d.%d:8080", 1+rand.N(254), rand.N(256), 1+rand.N(254)),
+		rules:  rulesOf(s.rules),
 	}
 	b.write(s)
 	return b
@@ -208,15 +213,18 @@ func (a *agent) kill() {
 	select {
 	case <-a.exited:
 	default:
+		a.killed = true
 		_ = a.cmd.Process.Kill() // it may have ended in this moment
 		<-a.exited
 	}
 	a.judgeLog()
 }
 
-// stop asks the program to end, which it must do well.
+// stop asks the program to end, which it must do well. Before that its journal
+// is held to what every journal must keep.
 func (a *agent) stop() {
 	a.t.Helper()
+	a.audit()
 	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		a.t.Fatal(err)
 	}
@@ -229,6 +237,27 @@ func (a *agent) stop() {
 		a.t.Errorf("the agent ended with %v\n%s", a.err, a.logText())
 	}
 	a.judgeLog()
+}
+
+// audit holds the journal, where there is one, to its inputs and passages.
+func (a *agent) audit() {
+	a.t.Helper()
+	var events []record.Event
+	missing := ""
+	for end := time.Now().Add(slow(time.Second)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		var err error
+		if events, err = a.read(); err != nil {
+			return // it serves the page only, or has nothing to store on
+		}
+		// A passage is written after the gate was opened: nobody waits for it.
+		if missing = passages(events, a.killed); missing == "" {
+			break
+		}
+	}
+	if missing != "" {
+		a.t.Error(missing)
+	}
+	replay(a.t, events, a.rules)
 }
 
 // judgeLog fails the test for what must not happen in any run.
@@ -316,16 +345,20 @@ func (a *agent) waitFault(name, code string) localapi.Component {
 // events reads the whole journal through the agent, as `entries` does.
 func (a *agent) events() []record.Event {
 	a.t.Helper()
-	var out []record.Event
-	err := a.client().Entries(a.t.Context(), time.Time{}, 0, func(line []byte) error {
-		e, err := record.ParseEvent(bytes.Clone(line))
-		out = append(out, e)
-		return err
-	})
+	out, err := a.read()
 	if err != nil {
 		a.t.Fatalf("read the journal: %v\n%s", err, a.logText())
 	}
 	return out
+}
+
+func (a *agent) read() (out []record.Event, err error) {
+	err = a.client().Entries(a.t.Context(), time.Time{}, 0, func(line []byte) error {
+		e, err := record.ParseEvent(bytes.Clone(line))
+		out = append(out, e)
+		return err
+	})
+	return out, err
 }
 
 // entries gives the decided scans of the journal.

@@ -105,7 +105,7 @@ func (o *office) sign(t signed.Type, role signed.Role, payload []byte) []byte {
 // settings are those of a box of this office, which uses the set vn.
 func (o *office) settings(lanes string) settings {
 	return settings{
-		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes,
+		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes, rules: o.rules,
 		setKey:   writeKey(o.t, setID, "vn", setKey),
 		entryKey: writeKey(o.t, "entry-1", signed.EntrySet, entryKey),
 	}

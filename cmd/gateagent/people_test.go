@@ -41,7 +41,9 @@ type policies map[gate.PolicyRef]*policy.Policy
 func rulesOf(ps ...*policy.Policy) policies {
 	m := policies{policy.Default().Ref(): policy.Default()}
 	for _, p := range ps {
-		m[p.Ref()] = p
+		if p != nil {
+			m[p.Ref()] = p
+		}
 	}
 	return m
 }
@@ -103,6 +105,38 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 		judged++
 	}
 	return judged
+}
+
+// passages says what is wrong with the passages of a journal, "" for nothing:
+// each entry that opens has one, and no other has any. A kill may come between
+// an entry and its passage.
+func passages(events []record.Event, killed bool) string {
+	opens := map[uint64]bool{} // whether the passage is there already
+	for _, e := range events {
+		switch l := e.Link(); e.Type() {
+		case record.TypeEntry:
+			if v, err := l.Record.Entry(); err != nil {
+				return err.Error()
+			} else if v.Verdict.Opens() {
+				opens[l.Seq] = false
+			}
+		case record.TypePassage:
+			p, err := l.Record.Passage()
+			if err != nil {
+				return err.Error()
+			}
+			if seen, ok := opens[p.Ref]; !ok || seen {
+				return fmt.Sprintf("passage %d is the second of entry %d, or that one opens nothing", l.Seq, p.Ref)
+			}
+			opens[p.Ref] = true
+		}
+	}
+	for seq, done := range opens {
+		if !done && !killed {
+			return fmt.Sprintf("entry %d opens and has no passage", seq)
+		}
+	}
+	return ""
 }
 
 // wholeChain holds a journal to being gap-free, once and unbroken from record
