@@ -17,8 +17,8 @@ func (o *Outbox) TakeAck(compact []byte) {
 	if err != nil {
 		o.mu.Lock()
 		o.st.Refused++
-		o.held = nil
-		if retry {
+		o.refusal = err.Error()
+		if retry { // what cannot be mended later does not displace what can
 			o.held = compact
 		}
 		o.mu.Unlock()
@@ -26,7 +26,7 @@ func (o *Outbox) TakeAck(compact []byte) {
 		return
 	}
 	o.mu.Lock()
-	o.held = nil
+	o.held, o.refusal = nil, ""
 	stale := a.issued.Before(o.floor)
 	if stale {
 		o.st.Stale++

@@ -65,7 +65,8 @@ type Publisher interface {
 const (
 	// FaultMismatch: an acknowledgement of central does not fit the journal.
 	FaultMismatch = "ack_mismatch"
-	// FaultAway: records wait and central is silent.
+	// FaultAway: records wait, and central is silent or speaks with a key that the
+	// trust list does not know.
 	FaultAway = "central_away"
 	// FaultMute: central says it is there, yet it does not get our records.
 	FaultMute = "broker_mute"
@@ -121,6 +122,7 @@ type Outbox struct {
 	floor    time.Time // acknowledgements issued before this are stale
 	held     []byte    // an acknowledgement whose key was not known
 	mismatch string    // why the last acknowledgement did not fit
+	refusal  string    // why the last acknowledgement did not verify
 	broken   string    // why the journal could not be read
 	st       Status
 }
@@ -347,6 +349,9 @@ func (o *Outbox) judge() {
 	case o.mismatch != "":
 		f = Fault{FaultMismatch, o.mismatch}
 	case o.tries < awayAfter:
+	case o.refusal != "":
+		// Neither the broker nor this box is to blame.
+		f = Fault{FaultAway, "central acknowledges, and what it says is refused: " + o.refusal}
 	case o.online:
 		f = Fault{FaultMute, "central is online and acknowledges nothing: it refuses this box's identity, or the broker does not pass our messages on (access list, certificate name, size limits)"}
 	default:

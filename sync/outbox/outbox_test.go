@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -288,6 +289,34 @@ func TestCentralAway(t *testing.T) {
 		w.o.Central(true, true)
 		synctest.Wait()
 		w.complete()
+	})
+}
+
+// Central acknowledges with a key that the box does not know: neither the
+// broker nor the box is to blame, and the fault says so.
+func TestAcksOfAnUnknownKey(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		w := newWorld(t, 3)
+		w.silent = true
+		w.run(ctx)
+		w.o.Central(true, false)
+		w.o.Up()
+		synctest.Wait()
+		w.o.TakeAck([]byte("unknown key"))
+		w.o.TakeAck([]byte("bad")) // does not displace the one before
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if f := w.o.Status().Fault; f.Code != FaultAway || !strings.Contains(f.Detail, "bad signature") {
+			t.Errorf("fault %v", f)
+		}
+		if string(w.o.held) != "unknown key" {
+			t.Errorf("kept for later: %q", w.o.held)
+		}
+		w.o.TakeAck(plainAck(w.j.at(3)))
+		synctest.Wait()
+		if f := w.o.Status().Fault; f.Code != "" {
+			t.Errorf("fault %v", f)
+		}
 	})
 }
 
