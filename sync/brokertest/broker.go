@@ -5,7 +5,9 @@
 //
 // mochi keeps everything in memory, so a restart forgets sessions and
 // retained messages. Its order, its DUP flags and its wills after a takeover
-// are not those of other brokers: tests of these belong on Mosquitto.
+// are not those of other brokers: tests of these belong on Mosquitto. It
+// also refuses a SUBSCRIBE whose packet id one of its own messages under way
+// happens to bear.
 package brokertest
 
 import (
