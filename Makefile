@@ -61,6 +61,9 @@ bench: ## benchmarks, baselines in the same run
 bench-start: ## from the start of the process to the first answer, camera and broker absent
 	$(GO) test -count=1 -v -run TestStartToFirstAnswer ./cmd/gateagent
 
+bench-qr: ## the reader beside gozxing, zxing-cpp and zbar (BENCHQR="--dir DIR --json …")
+	$(GO) run ./scripts/benchqr $(BENCHQR)
+
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME)
 

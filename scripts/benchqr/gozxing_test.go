@@ -12,7 +12,6 @@ import (
 	"gateagent/driver/frame"
 )
 
-
 // TestMain makes the test program a reader when it is asked: gozxing is a peer
 // here, and nothing but driver/qr and tests may use it.
 func TestMain(m *testing.M) {
@@ -49,4 +48,3 @@ func (plain) read(g *frame.Gray) (texts []string, err error) {
 }
 
 func (plain) forget() {}
-

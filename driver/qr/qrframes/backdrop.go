@@ -9,8 +9,8 @@ import (
 // Backdrop is what a camera sees behind its subject.
 type Backdrop uint8
 
-// The backdrops. All but Room are full of edges; those from Posters on look
-// like codes to a hasty eye.
+// The backdrops. Those between Room and Street are full of edges; those from
+// Posters on look like codes to a hasty eye.
 const (
 	Room    Backdrop = iota // soft walls and a few edges
 	Bricks                  // a wall
@@ -22,6 +22,7 @@ const (
 	Checks                  // a checked floor, seen at a slant
 	Rings                   // nested squares and rings, each a finder pattern by its ratio along one line
 	Mosaic                  // random modules without finder patterns
+	Street                  // what a camera at a gate looks at: houses, sky, trees, the road
 	backdrops
 )
 
@@ -92,6 +93,8 @@ func newPattern(b Backdrop, rng *rand.Rand) pattern {
 		})
 	case Rings:
 		return turned(func(x, y float64) float64 { return rings(x, y, seed) })
+	case Street:
+		return street(rng)
 	default: // Mosaic
 		return turned(func(x, y float64) float64 {
 			i, j := int(math.Floor(x/9)), int(math.Floor(y/9))
@@ -226,4 +229,56 @@ func rings(x, y float64, seed uint32) float64 {
 		return dark
 	}
 	return light
+}
+
+// street puts houses with windows, a tree and a road under a sky. As in
+// photographs, fine detail is faint beside coarse shapes.
+func street(rng *rand.Rand) pattern {
+	span := func(lo, hi float64) float64 { return lo + (hi-lo)*rng.Float64() }
+	seed := rng.Uint32()
+	type house struct{ left, right, top, wall, wide, high, glass float64 }
+	var houses []house
+	for x := span(-200, 0); x < 1400; {
+		h := house{left: x, right: x + span(180, 420), top: span(40, 300), wall: span(70, 190), wide: span(50, 110), high: span(60, 130), glass: span(25, 80)}
+		houses = append(houses, h)
+		x = h.right + span(0, 90)
+	}
+	kerb, sky := span(430, 600), span(150, 235)
+	treeX, treeY, treeR := span(100, 1200), span(150, 350), span(60, 170)
+	detail := func(x, y float64) float64 { // each octave half as strong
+		v, amplitude, size := 0.0, 26.0, 90.0
+		for k := range uint32(6) {
+			v += amplitude * (cloud(x/size, y/size, seed+k) - 0.5)
+			amplitude, size = amplitude*0.62, size/2
+		}
+		return v
+	}
+	return func(x, y float64) float64 {
+		tone := sky - 0.05*y + 0.5*detail(x/3, y/2)
+		for _, h := range houses {
+			if x < h.left || x > h.right || y < h.top || y > kerb {
+				continue
+			}
+			tone = h.wall + 0.6*detail(x, y)
+			u, v := math.Mod(x-h.left, h.wide)/h.wide, math.Mod(y-h.top, h.high)/h.high
+			if u > 0.25 && u < 0.75 && v > 0.25 && v < 0.8 {
+				tone = h.glass + 60*cloud(x/60, y/40, seed+20)
+				if math.Abs(u-0.5) < 0.02 || math.Abs(v-0.5) < 0.015 {
+					tone = h.wall + 30
+				}
+			}
+		}
+		if y > kerb {
+			near := (y - kerb) / (720 - kerb)
+			tone = 95 + 40*near + detail(x/(0.4+near), 3*y/(0.4+near))
+		}
+		crown := math.Hypot(x-treeX, y-treeY) + 60*(cloud(x/25, y/25, seed+30)-0.5)
+		switch {
+		case crown < treeR:
+			tone = 0.75*foliage(x*1.6, y*1.6, seed+40) + 20
+		case math.Abs(x-treeX) < 9 && y > treeY && y < kerb+40:
+			tone = 50 + detail(4*x, y)
+		}
+		return tone
+	}
 }

@@ -158,7 +158,7 @@ func shown() []Category {
 		changed("moire", 1, func(s *Scene, depth float64, r *rand.Rand) {
 			s.onPhone(between(r, 3, 7), r.IntN(3) == 0)
 			s.add(Moire(depth))
-		}, 0.2, 0.4, 0.6, 0.9),
+		}, 0.1, 0.25, 0.4, 0.6),
 		changed("screen bands", 1, func(s *Scene, depth float64, r *rand.Rand) {
 			s.onPhone(between(r, 3, 7), r.IntN(3) == 0)
 			s.add(ScreenBands(depth))
@@ -189,7 +189,7 @@ func blend(s *Scene, level float64, r *rand.Rand, width, height int) {
 	if level == 4 {
 		s.onPhone(between(r, 0.35, 0.75)*float64(height)/nominalModules, r.IntN(2) == 0)
 	}
-	s.Backdrop = Backdrop(r.IntN(int(Posters) + 1))
+	s.Backdrop = [...]Backdrop{Room, Street, Bricks, Weave, Foliage, Gravel, Blinds, Posters}[r.IntN(8)]
 	v.Roll = between(r, 0, 360)
 	v.Yaw, v.Pitch = between(r, -25, 25), between(r, -25, 25)
 	v.Noise = between(r, 2, 10)
@@ -225,13 +225,13 @@ func emptied() []Category {
 	for _, s := range sizes {
 		heights = append(heights, float64(s.height))
 	}
-	for b := Bricks; b < backdrops; b++ {
+	for b := Bricks; b < Street; b++ {
 		textures = append(textures, float64(b))
 	}
 	var all []Category
 	for i, name := range []string{"empty 480", "empty 720", "empty 1080"} {
 		all = append(all, changed(name, 0, func(s *Scene, _ float64, r *rand.Rand) {
-			s.Subject = Nothing
+			s.Subject, s.Backdrop = Nothing, Street
 			s.View.Width, s.View.Height = sizes[i].width, sizes[i].height
 			s.View.Blur, s.View.Noise = between(r, 0.4, 1.2), between(r, 2, 6)
 		}, 1, 2, 3))

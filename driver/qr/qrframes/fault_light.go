@@ -111,20 +111,22 @@ type Fingers float64
 func (l Fingers) on(w *way) {
 	side := float64(w.rng.IntN(4)) * math.Pi / 2
 	sin, cos := math.Sincos(side + w.span(-0.2, 0.2))
-	across, radius := w.span(-0.35, 0.35), w.span(0.4, 0.55)
-	tip := 1 - 2*float64(l) + radius // centre of the round tip
+	half := w.art.codeSide / 2
+	across, radius := w.span(-0.25, 0.25), w.span(8, 10.5)/half // a thumb is 16 to 21 mm wide
+	tip := 1 - 2*float64(l) + radius                            // centre of the round tip
 	skin, seed := w.span(105, 175), w.rng.Uint32()
 	w.lights = append(w.lights, func(p place, tone float64) float64 {
 		along, beside := p.u*cos+p.v*sin, p.v*cos-p.u*sin-across
 		d := math.Hypot(min(along-tip, 0), beside) / radius
 		switch {
 		case d < 1:
-			nail := smooth(0.75, 0.65, math.Hypot((along-tip-0.05)/0.7, beside/0.8)/radius)
-			shape := math.Sqrt(1 - 0.8*d*d)
-			crease := 8 * math.Sin(14*along+3*cloud(4*along, 4*beside, seed))
+			nail := smooth(0.8, 0.7, math.Hypot((along-tip-0.15*radius)/0.9, beside/0.8)/radius)
+			shape := math.Sqrt(1 - 0.75*d*d)
+			joint := smooth(0.5, 0.2, math.Abs((along-tip)/radius-2.2)) // of its creases
+			crease := (2 + 9*joint) * math.Sin(13*(along-tip)/radius+2*cloud(3*along, 3*beside, seed))
 			return mix((skin+crease*(1-nail))*shape, min(skin*1.18, 225), 0.7*nail)
 		case p.subject:
-			return tone * mix(0.55, 1, smooth(1, 1.18, d)) // its shadow on the card
+			return tone * mix(0.55, 1, smooth(1, 1.12, d)) // its shadow on the card
 		}
 		return tone
 	})

@@ -16,14 +16,14 @@ func (l Moire) on(w *way) {
 		pitch /= 2 // a fine screen beats at the double
 	}
 	sin, cos := math.Sincos(w.span(-0.06, 0.06))
-	across, down := w.span(0.6, 1), w.span(0.3, 0.7)
+	across, down := w.span(0.6, 1), w.span(0.2, 0.6)
 	w.lights = append(w.lights, func(p place, tone float64) float64 {
 		if !p.subject {
 			return tone
 		}
 		x, y := (p.u*cos+p.v*sin)/pitch, (p.v*cos-p.u*sin)/pitch
 		beat := across*math.Cos(2*math.Pi*x) + down*math.Cos(2*math.Pi*y)
-		return tone * (1 + float64(l)*0.6*beat)
+		return tone * (1 + float64(l)*0.5*beat)
 	})
 }
 

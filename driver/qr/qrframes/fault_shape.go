@@ -9,6 +9,7 @@ import "math"
 type Curve float64
 
 func (l Curve) on(w *way) {
+	const bentPart = 2.2 // to both sides of the bend's middle
 	sin, cos := w.direction()
 	centre := w.span(-1, 1) // of the bend
 	// How the bend shows depends on the angle from which it is seen.
@@ -17,8 +18,11 @@ func (l Curve) on(w *way) {
 	k := float64(l)
 	w.warps = append(w.warps, func(u, v float64) (float64, float64) {
 		t := u*cos + v*sin
-		depth := k * (t - centre) * (t - centre) / 2
-		longer := k * k * t * t * t / 6
+		// Only what is about the code is bent; the rest of the card goes on
+		// straight.
+		bent := min(max(t-centre, -bentPart), bentPart)
+		depth := k * bent * (t - centre - bent/2)
+		longer := k * k * bent * bent * (t - centre - 2*bent/3) / 2
 		return u + longer*cos + tilt*depth*tiltCos, v + longer*sin + tilt*depth*tiltSin
 	})
 }

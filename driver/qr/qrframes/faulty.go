@@ -22,16 +22,21 @@ func (r *Renderer) faulty(s Scene, v View, a *artwork, sym *code, way *way) {
 			if dw > 1e-9 {
 				at := place{x: float64(x), y: float64(y)}
 				at.u, at.v = way.warp(dx/dw/face.half, dy/dw/face.half)
-				tone := float64(row[x]) / unit
-				if at.subject = face.on(at.u, at.v); at.subject {
-					tone = 0
+				behind := float64(row[x]) / unit
+				tone := behind
+				if margin := 2 * way.module / way.pixels * face.half; face.near(at.u, at.v, margin) {
+					at.subject, tone = face.on(at.u, at.v), 0
 					n := face.samples(at.u, at.v)
 					for j := range n {
 						for i := range n {
 							fi, fj := (float64(i)+0.5)/float64(n)-0.5, (float64(j)+0.5)/float64(n)-0.5
 							inv := 1 / (dw + fi*p.m[2][0] + fj*p.m[2][1]) / face.half
 							u, v := way.warp((dx+fi*p.m[0][0]+fj*p.m[0][1])*inv, (dy+fi*p.m[1][0]+fj*p.m[1][1])*inv)
-							tone += way.print(u, v, face.tone(u, v))
+							if face.on(u, v) {
+								tone += way.print(u, v, face.tone(u, v))
+							} else {
+								tone += behind
+							}
 						}
 					}
 					tone /= float64(n * n)
@@ -63,6 +68,13 @@ func newFace(s Scene, a *artwork, sym *code, modules float64) seenFace {
 
 func (f *seenFace) on(u, v float64) bool {
 	return f.art.on(u*f.half+f.art.codeX, v*f.half+f.art.codeY)
+}
+
+// near says whether a place is on the subject or not farther from it than margin,
+// in mm.
+func (f *seenFace) near(u, v, margin float64) bool {
+	x, y := u*f.half+f.art.codeX, v*f.half+f.art.codeY
+	return x > -margin && y > -margin && x < f.art.wide+margin && y < f.art.high+margin
 }
 
 // samples a side are taken of a pixel: enough of a code for edges of any slope.
