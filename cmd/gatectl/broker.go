@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -53,6 +54,9 @@ func (b *brokerFlags) connect(ctx context.Context, role string, subscribe func(*
 		return nil, err
 	}
 	s, err := publish.Connect(ctx, to, slog.New(slog.DiscardHandler), subscribe)
+	if e, ok := errors.AsType[*publish.ConnectError](err); ok && e.Refused {
+		return s, hint.Wrap(err, "--username and --password-file say who we are to the broker")
+	}
 	return s, hint.Wrap(err, "is the broker running, and is --broker right?")
 }
 

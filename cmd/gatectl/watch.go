@@ -64,6 +64,11 @@ func watch(ctx context.Context, cmd *cobra.Command, broker *brokerFlags, w *watc
 	if err != nil {
 		return err
 	}
+	to.OnFault = func(f mqttlink.Fault) {
+		if f.Code != "" && ctx.Err() == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "broker %s: %s; trying again\n", to.URL, f.Detail)
+		}
+	}
 	link, topics, err := publish.NewLink(to, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return hint.Wrap(err, "is --broker right?")
@@ -76,11 +81,6 @@ func watch(ctx context.Context, cmd *cobra.Command, broker *brokerFlags, w *watc
 		})
 	}
 	link.OnUp(func() { fmt.Fprintf(cmd.ErrOrStderr(), "connected to %s\n", to.URL) })
-	link.OnDown(func() {
-		if ctx.Err() == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "broker %s lost; trying again\n", to.URL)
-		}
-	})
 	return link.Run(ctx)
 }
 

@@ -32,6 +32,8 @@ type Broker struct {
 	Username string
 	Password string
 	ClientID string
+	// OnFault is told what is wrong with the link, as mqttlink.Options has it.
+	OnFault func(mqttlink.Fault)
 }
 
 const (
@@ -61,7 +63,7 @@ func NewLink(b Broker, log *slog.Logger) (*mqttlink.Link, wire.Topics, error) {
 		return nil, wire.Topics{}, err
 	}
 	link, err := mqttlink.New(mqttlink.Options{
-		Broker: b.URL, ClientID: b.ClientID, Username: b.Username, Password: b.Password,
+		Broker: b.URL, ClientID: b.ClientID, Username: b.Username, Password: b.Password, OnFault: b.OnFault,
 	}, log)
 	return link, topics, err
 }
@@ -92,12 +94,21 @@ func Connect(ctx context.Context, b Broker, log *slog.Logger, subscribe func(*mq
 	case <-up:
 		return s, nil
 	case <-timer.C:
-		err = fmt.Errorf("broker %s: %s", b.URL, whyNot(link.Status()))
+		st := link.Status()
+		err = &ConnectError{Broker: b.URL, Why: whyNot(st), Refused: st.Fault.Code == mqttlink.FaultRefused}
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	return nil, errors.Join(err, s.Close())
 }
+
+// ConnectError is a broker to which there is no session.
+type ConnectError struct {
+	Broker, Why string
+	Refused     bool // it is there and does not let us in
+}
+
+func (e *ConnectError) Error() string { return "broker " + e.Broker + ": " + e.Why }
 
 func whyNot(s mqttlink.Status) string {
 	switch {
