@@ -14,7 +14,7 @@ RELEASE := -tags $(TAGS) -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
 TOOL    := $(GO) tool -modfile=scripts/tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check race fmt lint layers cross bench bench-start bench-store fuzz hil soak page generate clean
+.PHONY: help demo build test check race fmt lint layers cross bench bench-qr bench-start bench-store fuzz hil soak page generate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -152,9 +152,9 @@ func TestSummary(t *testing.T) {
 	r.InstructionsNote = "not counted"
 	r.print(&b, true)
 	for _, line := range []string{
-		"| frames with a code (n) | ours | zbar | ours ms | zbar ms | ours / zbar |",
-		"| size (2) | 1 | 1 | 3.00 | 6.00 | 0.50 |",
-		"| empty (1) | 2.00 | 4.00 | 0.50 | 2.00 | 0.50 | 0 | 0 / 1 |",
+		"| frames with a code (n) | ours | zbar | ours ms | zbar ms | ours / zbar | allocations |",
+		"| size (2) | 1 | 1 | 3.00 | 6.00 | 0.50 | 3 |",
+		"| empty (1) | 2.00 | 4.00 | 0.50 | 2.00 | 0.50 | 0 / 1 | 0 |",
 		"| size | 1 | 1 | 0 | 1 |",
 	} {
 		if !strings.Contains(b.String(), line+"\n") {

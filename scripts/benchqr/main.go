@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&o.perLevel, "frames", 3, "drawn frames of each level")
 	flag.StringVar(&o.only, "only", "", "only categories whose name starts with one of these, comma between them")
 	flag.IntVar(&o.rotate, "rotate", 0, "turn pictures by 90, 180 or 270 degrees")
-	flag.StringVar(&o.readers, "readers", "ours,gozxing,zxing-cpp,zbar", "whom to measure, ours first")
+	flag.StringVar(&o.readers, "readers", "ours,zxing-cpp,zbar,gozxing", "whom to measure, ours first")
 	flag.IntVar(&o.runs, "runs", 5, "runs side by side")
 	flag.BoolVar(&o.install, "install", true, "install missing libraries of the peers with apt-get when root")
 	flag.BoolVar(&o.levels, "levels", false, "also say what was read at each level")

@@ -79,8 +79,9 @@ func (r *report) printKind(w io.Writer, coded bool) {
 		for _, name := range r.Readers[1:] {
 			head = append(head, "dearest / "+name)
 		}
-		head = append(head, "allocations", "wrong reads")
+		head = append(head, "wrong reads")
 	}
+	head = append(head, "allocations")
 	if r.InstructionsNote == "" {
 		for _, name := range r.Readers {
 			head = append(head, name+" M instr.")
@@ -138,8 +139,9 @@ func (r *report) row(c category) []string {
 		for i, cell := range c.Readers {
 			wrong[i] = strconv.Itoa(cell.Wrong)
 		}
-		row = append(row, strconv.FormatInt(c.Readers[0].Allocs, 10), strings.Join(wrong, " / "))
+		row = append(row, strings.Join(wrong, " / "))
 	}
+	row = append(row, strconv.FormatInt(c.Readers[0].Allocs, 10))
 	if r.InstructionsNote == "" {
 		for _, cell := range c.Readers {
 			instructions := "–"
