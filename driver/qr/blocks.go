@@ -12,7 +12,7 @@ const blockSize = 8
 // Limits of the contrast gate, in grey levels.
 const (
 	leastRange  = 16  // between the lightest and the darkest pixel of a block worth scanning
-	noiseFactor = 1.4 // of the range that blocks without a picture have, from noise alone
+	noiseFactor = 1.5 // of the range that blocks without a picture have, from noise alone
 	flatMargin  = 8   // a flat block is dark if it is so far below its surroundings
 )
 
@@ -115,7 +115,8 @@ func (b *blocks) smooth() {
 	}
 }
 
-// contrast measures the range of each block on two of its rows and closes the
+// contrast measures the range of each block on eight of its pixels, in two rows,
+// and closes the
 // gate on those that show no more than noise.
 func (b *blocks) contrast(g *frame.Gray) {
 	var histogram [256]int
@@ -127,10 +128,8 @@ func (b *blocks) contrast(g *frame.Gray) {
 		for bx := range out {
 			o := bx * blockSize
 			p, q := upper[o:o+8], lower[o:o+8]
-			hi := max(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])
-			lo := min(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])
-			hi = max(hi, q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7])
-			lo = min(lo, q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7])
+			hi := max(max(p[0], p[2], p[4], p[6]), max(q[1], q[3], q[5], q[7]))
+			lo := min(min(p[0], p[2], p[4], p[6]), min(q[1], q[3], q[5], q[7]))
 			out[bx] = hi - lo
 			histogram[hi-lo]++
 		}

@@ -177,7 +177,7 @@ func bilinear(g *frame.Gray, x, y float32) float32 {
 const (
 	maxFinders  = 40
 	maxExamined = 400 // hits
-	maxLonely   = 200 // of them, with those that no other row bears out
+	maxLonely   = 100 // of them, with those that no other row bears out
 	goodLines   = 0.6
 )
 

@@ -104,13 +104,20 @@ func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner, b *bloc
 // a smaller picture, those of a pixel or so, as in symbols that never saw a
 // camera, in a larger one.
 const (
-	enlargeBy     = 3
-	enlargeUpTo   = 1 << 17 // pixels
-	shrinkAtLeast = 64      // pixels a side, after shrinking
+	enlargeBy   = 3
+	enlargeUpTo = 1 << 17 // pixels
+	// Half the size takes out noise and textures; without either, and without
+	// a finder, nothing new is seen in it.
+	busyHits      = 800
+	shrinkAtLeast = 64 // pixels a side, after shrinking
 )
 
 func (r *reader) passScaled(g *frame.Gray) {
+	busy := len(r.scanner.raw) >= busyHits || len(r.kept) > 0
 	for _, k := range [...]int{2, 4} {
+		if k == 2 && !busy {
+			continue
+		}
 		if len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
 			shrink(&r.scaled, g, k)
 			r.pass(g, &r.scaled, float32(k), &r.close, &r.again)

@@ -147,7 +147,7 @@ const (
 func (r *reader) second(g *frame.Gray) {
 	first := len(r.kept)
 	r.evidence.of(g, &r.scanner, &r.first)
-	for range maxRegions {
+	for region := range maxRegions {
 		w, weight := r.evidence.peak(g)
 		if weight == 0 {
 			return
@@ -159,7 +159,7 @@ func (r *reader) second(g *frame.Gray) {
 				limit = len(preparations)
 			}
 		}
-		if limit == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits {
+		if limit == 0 && region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits {
 			limit = 1
 		}
 		for i := range preparations[:limit] {
