@@ -2,6 +2,7 @@ package qr
 
 import (
 	"math"
+	"slices"
 
 	"gateagent/driver/frame"
 )
@@ -177,52 +178,58 @@ func bilinear(g *frame.Gray, x, y float32) float32 {
 const (
 	maxFinders  = 40
 	maxExamined = 400 // hits
-	maxLonely   = 100 // of them, with those that no other row bears out
+	maxLonely   = 150 // of them, with those that no other row bears out
 	goodLines   = 0.6
 )
 
 // gather merges hits into finders: those of one pattern lie within it. Hits that
-// a neighbouring row bears out are examined first, since noise makes hundreds
-// that nothing bears out.
+// a neighbouring row bears out are examined first, then those of most contrast,
+// since noise makes hundreds that nothing bears out.
 func gather(to []finder, g *frame.Gray, hits []hit, share float32) []finder {
 	to = to[:0]
 	support(hits)
+	if len(hits) > maxLonely {
+		slices.SortFunc(hits, func(a, b hit) int { return b.rank() - a.rank() })
+	}
 	examined := 0
-	for _, borneOut := range [...]bool{true, false} {
-	next:
-		for i := range hits {
-			h := &hits[i]
-			if h.borneOut != borneOut {
-				continue
+next:
+	for i := range hits {
+		h := &hits[i]
+		for k := range to {
+			f := &to[k]
+			if f.light == h.light && abs32(f.x-h.x) < 2.5*f.module && abs32(f.y-h.y) < 2.5*f.module {
+				f.seen++
+				continue next
 			}
-			for k := range to {
-				f := &to[k]
-				if f.light == h.light && abs32(f.x-h.x) < 2.5*f.module && abs32(f.y-h.y) < 2.5*f.module {
-					f.seen++
-					continue next
-				}
-			}
-			if len(to) >= maxFinders {
-				return to
-			}
-			if examined++; examined > maxExamined || !borneOut && examined > maxLonely {
-				break
-			}
-			f, ok := examine(g, h, share)
-			if !ok {
-				continue
-			}
-			for k := range to {
-				o := &to[k]
-				if o.light == f.light && abs32(f.x-o.x) < 2*o.module && abs32(f.y-o.y) < 2*o.module {
-					o.seen++
-					continue next
-				}
-			}
-			to = append(to, f)
 		}
+		if len(to) >= maxFinders {
+			break
+		}
+		if examined++; examined > maxExamined || !h.borneOut && examined > maxLonely {
+			break
+		}
+		f, ok := examine(g, h, share)
+		if !ok {
+			continue
+		}
+		for k := range to {
+			o := &to[k]
+			if o.light == f.light && abs32(f.x-o.x) < 2*o.module && abs32(f.y-o.y) < 2*o.module {
+				o.seen++
+				continue next
+			}
+		}
+		to = append(to, f)
 	}
 	return to
+}
+
+// rank orders hits: the higher, the likelier.
+func (h *hit) rank() int {
+	if h.borneOut {
+		return 256 + int(h.contrast)
+	}
+	return int(h.contrast)
 }
 
 // support marks the hits that another one next to them bears out. Hits come row

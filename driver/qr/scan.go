@@ -19,7 +19,8 @@ type hit struct {
 	light  bool    // the pattern is light on dark ground
 	row    int32   // the row that was scanned
 
-	borneOut bool // by the hit of another row
+	borneOut bool  // by the hit of another row
+	contrast uint8 // of its surroundings, where that was measured
 }
 
 // rowHit is one that only the row shows yet.
@@ -151,6 +152,7 @@ func (s *scanner) confirm(g *frame.Gray, b *blocks, r *rowHit) {
 	s.hits = append(s.hits, hit{
 		x: float32(r.from+r.to) / 2, y: float32(y) + 0.5 + float32(down[0]-up[0])/2,
 		across: float32(r.total) / 7, down: float32(total) / 7, light: r.light, row: r.y,
+		contrast: b.ranges[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)],
 	})
 }
 

@@ -132,6 +132,8 @@ var preparations = [...]preparation{
 
 const (
 	maxRegions = 2
+	maxAlone   = 2  // finders about which a code is sought
+	aloneReach = 60 // modules
 	// A place is worth the second stage if a finder was confirmed there, or if
 	// it has row hits, and some that a column bears out: a code has few, print
 	// and textures have none or many.
@@ -143,9 +145,23 @@ const (
 	sharpenReach  = 2
 )
 
-// second seeks codes where the first stage left evidence.
+// second seeks codes where the first stage left evidence: about finders that
+// stand alone, then where hits are densest.
 func (r *reader) second(g *frame.Gray) {
 	first := len(r.kept)
+	done := 0
+	for i := 0; i < first && done < maxAlone; i++ {
+		f := r.kept[i]
+		if r.near(f, i) {
+			continue // looked at already, about another
+		}
+		done++
+		reach := int(min(max(aloneReach*f.module, 80), regionSide))
+		w := window{int(f.x) - reach, int(f.y) - reach, int(f.x) + reach, int(f.y) + reach}.clip(g)
+		if r.look(g, w, f.module, len(preparations)) {
+			return
+		}
+	}
 	r.evidence.of(g, &r.scanner, &r.first)
 	for region := range maxRegions {
 		w, weight := r.evidence.peak(g)
@@ -153,23 +169,48 @@ func (r *reader) second(g *frame.Gray) {
 			return
 		}
 		raw, hits := r.scanner.within(w)
-		limit := 0 // preparations to try
+		confirmed := false
 		for i := range r.kept[:first] {
-			if f := &r.kept[i]; w.holds(f.x, f.y) {
-				limit = len(preparations)
-			}
+			f := &r.kept[i]
+			confirmed = confirmed || w.holds(f.x, f.y)
 		}
-		if limit == 0 && region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits {
+		limit := 0 // preparations to try
+		switch {
+		case confirmed && done == 0:
+			limit = len(preparations)
+		case region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits:
 			limit = 1
 		}
-		for i := range preparations[:limit] {
-			p := &preparations[i]
-			r.prepare(g, w, p)
-			if r.passPrepared(g, w, float32(p.shrink)) {
-				return
-			}
+		if r.look(g, w, 0, limit) {
+			return
 		}
 	}
+}
+
+// near says whether one of the finders kept before lies where the i-th one's
+// code must be.
+func (r *reader) near(f finder, i int) bool {
+	for _, o := range r.kept[:i] {
+		if max(abs32(o.x-f.x), abs32(o.y-f.y)) < aloneReach*f.module/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// look prepares a place in up to limit ways and says whether a code was read.
+func (r *reader) look(g *frame.Gray, w window, module float32, limit int) bool {
+	for i := range preparations[:limit] {
+		p := &preparations[i]
+		if p.shrink > 1 && module > 0 && module < 2*float32(p.shrink) {
+			continue // too small for that
+		}
+		r.prepare(g, w, p)
+		if r.passPrepared(g, w, float32(p.shrink)) {
+			return true
+		}
+	}
+	return false
 }
 
 // within counts the row hits, and those that a column bears out, in a window.
