@@ -213,8 +213,7 @@ func ratio(a, b float64) float64 {
 // instructions adds the instructions of a frame to each category, where `perf
 // stat` can count them; the note says why where it cannot. The cost of starting
 // and loading is taken off by asking for more readings of the same frames.
-func (b *bench) instructions(items []item, r *report) (note string, err error) {
-	const event = "instructions:u"
+func (b *bench) instructions(items []item, r *report, event string) (note string, err error) {
 	if err := countable(event); err != nil {
 		return fmt.Sprintf("instructions not supported: %v", err), nil
 	}

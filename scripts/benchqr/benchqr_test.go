@@ -155,7 +155,7 @@ func TestSummary(t *testing.T) {
 		"| frames with a code (n) | ours | zbar | ours ms | zbar ms | ours / zbar | allocations |",
 		"| size (2) | 1 | 1 | 3.00 | 6.00 | 0.50 | 3 |",
 		"| empty (1) | 2.00 | 4.00 | 0.50 | 2.00 | 0.50 | 0 / 1 | 0 |",
-		"| size | 1 | 1 | 0 | 1 |",
+		"| size | 1: 0 1 of 1 · 2: 1 0 of 1 |",
 	} {
 		if !strings.Contains(b.String(), line+"\n") {
 			t.Errorf("no line %q in\n%s", line, &b)
@@ -164,12 +164,17 @@ func TestSummary(t *testing.T) {
 }
 
 // echo reads the first byte of a frame as a letter.
-type echo struct{ forgotten int }
-
-func (e *echo) read(g *frame.Gray) ([]string, error) {
-	return []string{string(g.Pix[:1]), "xin chào"}, nil
+type echo struct {
+	letter    string
+	forgotten int
 }
-func (e *echo) forget() { e.forgotten++ }
+
+func (e *echo) read(g *frame.Gray) error {
+	e.letter = string(g.Pix[:1])
+	return nil
+}
+func (e *echo) texts() []string { return []string{e.letter, "xin chào"} }
+func (e *echo) forget()         { e.forgotten++ }
 
 func TestQuestionsAndAnswers(t *testing.T) {
 	var in, out bytes.Buffer
@@ -244,8 +249,7 @@ func TestDrawnFramesHoldWhatTheyAreSaidTo(t *testing.T) {
 func TestOwnReaderServes(t *testing.T) {
 	o := newOwn()
 	o.forget()
-	texts, err := o.read(frame.New(64, 64))
-	if err != nil || len(texts) != 0 {
-		t.Errorf("read %q, %v in a black frame", texts, err)
+	if err := o.read(frame.New(64, 64)); err != nil || len(o.texts()) != 0 {
+		t.Errorf("read %q, %v in a black frame", o.texts(), err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // here, and nothing but driver/qr and tests may use it.
 func TestMain(m *testing.M) {
 	if os.Getenv(gozxingEnv) == plainGozxing {
-		if err := serve(os.Stdin, os.Stdout, plain{}); err != nil {
+		if err := serve(os.Stdin, os.Stdout, &plain{}); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
@@ -26,25 +26,30 @@ func TestMain(m *testing.M) {
 }
 
 // plain is gozxing as its README has it, trying hard.
-type plain struct{}
+type plain struct{ result *gozxing.Result }
 
 var tryHarder = map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true}
 
-func (plain) read(g *frame.Gray) (texts []string, err error) {
+func (p *plain) read(g *frame.Gray) (err error) {
+	p.result = nil
 	defer func() {
-		if p := recover(); p != nil {
-			texts, err = nil, fmt.Errorf("gozxing: %v", p)
+		if r := recover(); r != nil {
+			err = fmt.Errorf("gozxing: %v", r)
 		}
 	}()
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(&image.Gray{Pix: g.Pix, Stride: g.Stride, Rect: image.Rect(0, 0, g.Width, g.Height)})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, tryHarder)
-	if err != nil {
-		return nil, err
-	}
-	return []string{result.GetText()}, nil
+	p.result, err = qrcode.NewQRCodeReader().Decode(bitmap, tryHarder)
+	return err // also when there is no code: it is not read then
 }
 
-func (plain) forget() {}
+func (p *plain) texts() []string {
+	if p.result == nil {
+		return nil
+	}
+	return []string{p.result.GetText()}
+}
+
+func (*plain) forget() {}

@@ -35,6 +35,7 @@ type options struct {
 	install  bool
 	levels   bool
 	json     bool
+	event    string
 	sheet    string
 }
 
@@ -50,10 +51,11 @@ func main() {
 	flag.BoolVar(&o.install, "install", true, "install missing libraries of the peers with apt-get when root")
 	flag.BoolVar(&o.levels, "levels", false, "also say what was read at each level")
 	flag.BoolVar(&o.json, "json", false, "results as JSON")
+	flag.StringVar(&o.event, "event", "instructions:u", "what perf stat counts of each frame, where it can")
 	flag.StringVar(&o.sheet, "sheet", "", "draw one frame of each level of the drawn categories into this folder (PNG, a sheet a category) and measure nothing")
 	served := flag.String("serve", "", "be the named reader on standard input and output (used by benchqr itself)")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	switch {
 	case *served == ours:
 		err = serve(os.Stdin, os.Stdout, newOwn())
@@ -98,7 +100,7 @@ func run(o options) error {
 			return err
 		}
 	}
-	if report.InstructionsNote, err = b.instructions(corpus, &report); err != nil {
+	if report.InstructionsNote, err = b.instructions(corpus, &report, o.event); err != nil {
 		return err
 	}
 	if o.json {

@@ -64,9 +64,7 @@ func (r *report) printKind(w io.Writer, coded bool) {
 	head := []string{"frames without a code (n)"}
 	if coded {
 		head[0] = "frames with a code (n)"
-		for _, name := range r.Readers {
-			head = append(head, name)
-		}
+		head = append(head, r.Readers...)
 	}
 	for _, name := range r.Readers {
 		head = append(head, name+" ms")
@@ -84,7 +82,7 @@ func (r *report) printKind(w io.Writer, coded bool) {
 	head = append(head, "allocations")
 	if r.InstructionsNote == "" {
 		for _, name := range r.Readers {
-			head = append(head, name+" M instr.")
+			head = append(head, name+" M "+strings.TrimSuffix(r.Event, ":u"))
 		}
 	}
 	fmt.Fprintln(w)
@@ -154,20 +152,23 @@ func (r *report) row(c category) []string {
 	return row
 }
 
-// printLevels writes what was read at each level.
+// mostLevels is how many levels a category may have to be listed by them; a mix
+// has a level of its own for each frame.
+const mostLevels = 30
+
+// printLevels writes what was read at each level, by each reader.
 func (r *report) printLevels(w io.Writer) {
-	fmt.Fprintln(w)
-	head := append([]string{"category", "level", "frames"}, r.Readers...)
-	writeRow(w, head)
-	writeRow(w, strings.Split(strings.Repeat("---,", len(head)-1)+"---", ","))
+	fmt.Fprintf(w, "\n| category | level: reads of %s, of how many |\n| --- | --- |\n", strings.Join(r.Readers, ", "))
 	for _, c := range r.Categories {
-		for _, l := range c.Levels {
-			row := []string{c.Name, strconv.FormatFloat(l.Level, 'g', 4, 64), strconv.Itoa(l.Frames)}
-			for _, n := range l.Reads {
-				row = append(row, strconv.Itoa(n))
-			}
-			writeRow(w, row)
+		if !c.Coded || len(c.Levels) == 0 || len(c.Levels) > mostLevels {
+			continue
 		}
+		var parts []string
+		for _, l := range c.Levels {
+			reads := strings.Trim(fmt.Sprint(l.Reads), "[]")
+			parts = append(parts, fmt.Sprintf("%.4g: %s of %d", l.Level, reads, l.Frames))
+		}
+		writeRow(w, []string{c.Name, strings.Join(parts, " · ")})
 	}
 }
 

@@ -16,6 +16,7 @@ type report struct {
 	Categories       []category `json:"categories"`
 	Totals           []category `json:"totals"` // with a code, without one
 	Tracking         *tracking  `json:"tracking,omitempty"`
+	Event            string     `json:"event"` // counted, where it can be
 	InstructionsNote string     `json:"instructions_note,omitempty"`
 }
 
@@ -74,7 +75,7 @@ func median(v []int64) float64 {
 
 // summarise makes the report of what was measured.
 func summarise(results []result, readers []string, o options) report {
-	r := report{Machine: machine(), Source: o.source(), Runs: o.runs, Readers: readers}
+	r := report{Machine: machine(), Source: o.source(), Runs: o.runs, Readers: readers, Event: o.event}
 	groups := map[string][]result{}
 	var names []string
 	for _, one := range results {

@@ -28,7 +28,7 @@ func encode(payload string, version int, ecc ECC) (*code, error) {
 	if int(ecc) >= len(levels) {
 		return nil, fmt.Errorf("error correction level %d does not exist", ecc)
 	}
-	hints := map[gozxing.EncodeHintType]interface{}{}
+	hints := map[gozxing.EncodeHintType]any{}
 	if version != 0 {
 		hints[gozxing.EncodeHintType_QR_VERSION] = version
 	}
