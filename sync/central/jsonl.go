@@ -308,6 +308,9 @@ func (s *JSONL) store(batches []Batch) error {
 			out.Write(last)
 		}
 	}
+	if err := s.stillOurs(); err != nil {
+		return err
+	}
 	if s.torn {
 		if err := s.f.Truncate(s.size); err != nil {
 			return err
@@ -324,6 +327,25 @@ func (s *JSONL) store(batches []Batch) error {
 	s.size += int64(out.Len())
 	s.since += int64(out.Len())
 	s.last = last
+	return nil
+}
+
+// stillOurs refuses to write where nobody would find it: somebody has moved the
+// file, put another in its place or written over it while it was open.
+func (s *JSONL) stillOurs() error {
+	own, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(s.path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the file was moved away; stop, put it back and start again: %w", err)
+	case !os.SameFile(own, there):
+		return fmt.Errorf("another file was put in the place of %s; stop and start again", s.path)
+	case own.Size() != s.size && !s.torn:
+		return fmt.Errorf("another program wrote to %s; stop, put back a copy and start again", s.path)
+	}
 	return nil
 }
 

@@ -296,6 +296,44 @@ func TestJSONLMovedAway(t *testing.T) {
 	}
 }
 
+// A file that is moved, replaced or written over while it is open takes
+// nothing more: what went there would be acknowledged and lost.
+func TestJSONLChangedWhileOpen(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"moved":        func(p string) error { return os.Rename(p, p+".1") },
+		"deleted":      os.Remove,
+		"written over": func(p string) error { return os.WriteFile(p, []byte("older\n"), 0o600) },
+		"replaced": func(p string) error {
+			if err := os.WriteFile(p+".old", []byte("older\n"), 0o600); err != nil {
+				return err
+			}
+			return os.Rename(p+".old", p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "events.jsonl")
+			s := openSink(t, path)
+			b := newBench(t, s, learning(t))
+			x := b.box(home)
+			x.scan(9)
+			b.feed(x.hello(), x.send(1, 5))
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			more, err := x.links[5].Event()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Store(t.Context(), []Batch{{home, []record.Event{more}}}); err == nil || !strings.Contains(err.Error(), "start again") {
+				t.Errorf("it took something: %v", err)
+			}
+			if p := s.Held()[0].Position; p != x.position(5) {
+				t.Errorf("it holds %v", p)
+			}
+		})
+	}
+}
+
 func TestJSONLRefusesWhatDoesNotFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	s := openSink(t, path)
