@@ -68,7 +68,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME)
 
 soak: ## 1,000 scans over a real Mosquitto that is killed, central restarted and restored
-	GATEAGENT_SOAK=1000 $(GO) test -count=1 -v -run 'TestSoak' ./cmd/gatectl/...
+	GATEAGENT_SOAK=1000 $(GO) test -count=1 -v -run 'TestSoak' ./cmd/gatectl
 
 hil: ## the release binary on a real arm64 kernel with a USB camera and a relay line (qemu)
 	$(GO) run ./scripts/hil $(HIL)
