@@ -20,6 +20,7 @@ import (
 	"gateagent/agent/localapi"
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
+	"gateagent/driver/drivertest"
 
 	"go.uber.org/goleak"
 )
@@ -98,7 +99,18 @@ type bench struct {
 	listen string
 	rules  policies // that may be in force
 	runs   int
-	killed bool // in some run
+	killed bool              // in some run
+	lines  []*drivertest.PTY // that a kill must not leave locked
+}
+
+// survive names lines that are opened again after a kill. It belongs before
+// the first start.
+func (b *bench) survive(lines ...*drivertest.PTY) {
+	b.t.Helper()
+	for _, l := range lines {
+		l.Survive(b.t)
+	}
+	b.lines = lines
 }
 
 // newBench makes the folder of a box and its configuration. The folder is a
@@ -216,6 +228,9 @@ func (a *agent) kill() {
 		a.killed = true
 		_ = a.cmd.Process.Kill() // it may have ended in this moment
 		<-a.exited
+	}
+	for _, l := range a.lines {
+		l.Free(a.t)
 	}
 	a.judgeLog()
 }

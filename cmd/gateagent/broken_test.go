@@ -21,6 +21,7 @@ func TestJournalDamaged(t *testing.T) {
 	t.Parallel()
 	pty := drivertest.NewPTY(t)
 	b := newBench(t, settings{lanes: serialLane("main", pty.Path)})
+	b.survive(pty)
 	a := b.start()
 	pty.Send(t, someone(1).card()+"\r")
 	a.waitEntries(1)

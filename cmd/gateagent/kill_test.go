@@ -30,6 +30,7 @@ func TestKilledWhileScanning(t *testing.T) {
 	in, out, side := drivertest.NewPTY(t), drivertest.NewPTY(t), drivertest.NewPTY(t)
 	b := newBench(t, o.settings(serialLane("in", in.Path)+serialLane("side", side.Path)+
 		strings.Replace(serialLane("out", out.Path), "name", "direction = \"out\"\nname", 1)))
+	b.survive(in, out, side)
 
 	var epoch string
 	var told []localapi.Decision // what the relays were told, as the agent said
@@ -154,6 +155,7 @@ func TestKilledWhileStarting(t *testing.T) {
 	t.Parallel()
 	pty := drivertest.NewPTY(t)
 	b := newBench(t, settings{lanes: serialLane("main", pty.Path)})
+	b.survive(pty)
 	for range 30 {
 		a := b.start()
 		time.Sleep(rand.N(25 * time.Millisecond))

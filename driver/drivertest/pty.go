@@ -14,6 +14,7 @@ import (
 type PTY struct {
 	Path   string
 	master int
+	peer   int // the driver's end, held by Survive; -1 without
 }
 
 // NewPTY makes a pseudo terminal, unplugged when the test ends. The test is
@@ -40,7 +41,7 @@ func openPTY() (*PTY, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("set up the pseudo terminal: %w", err), unix.Close(master))
 	}
-	return &PTY{Path: fmt.Sprintf("/dev/pts/%d", n), master: master}, nil
+	return &PTY{Path: fmt.Sprintf("/dev/pts/%d", n), master: master, peer: -1}, nil
 }
 
 // Send writes b as the engine would.
@@ -55,8 +56,33 @@ func (p *PTY) Send(t testing.TB, b string) {
 	}
 }
 
+// Survive readies the line for a program that is killed while it has it open
+// for itself alone (TIOCEXCL). A real line forgets that with the last close; a
+// pseudo terminal does not as long as the test holds its end. It belongs
+// before the program starts.
+func (p *PTY) Survive(t testing.TB) {
+	t.Helper()
+	peer, err := unix.Open(p.Path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatalf("hold the serial line: %v", err)
+	}
+	p.peer = peer
+}
+
+// Free takes off what a killed program left on the line.
+func (p *PTY) Free(t testing.TB) {
+	t.Helper()
+	if err := unix.IoctlSetInt(p.peer, unix.TIOCNXCL, 0); err != nil {
+		t.Fatalf("free the serial line: %v", err)
+	}
+}
+
 // Unplug takes the device away. Doing it twice is no harm.
 func (p *PTY) Unplug() {
+	if p.peer >= 0 {
+		_ = unix.Close(p.peer)
+		p.peer = -1
+	}
 	if p.master >= 0 {
 		_ = unix.Close(p.master) // a pseudo terminal holds nothing that could be lost
 		p.master = -1
