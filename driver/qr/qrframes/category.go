@@ -10,8 +10,10 @@ import (
 type Category struct {
 	Name   string
 	Levels []float64 // from easy to hard, as far as they have an order
-	// Codes is how many codes each scene holds.
+	// Codes is how many codes each scene holds. Where they are Short, their
+	// texts must be: 17 digits at most.
 	Codes int
+	Short bool
 	// change makes a scene at ease one of the category. It may draw from r.
 	change func(s *Scene, level float64, r *rand.Rand)
 }
@@ -102,6 +104,12 @@ func viewed() []Category {
 		}, 20, 35, 45, 55, 65),
 		changed("rotation", 1, func(s *Scene, degrees float64, _ *rand.Rand) { s.View.Roll = degrees },
 			0, 45, 90, 135, 180, 225, 270, 315),
+		changed("dense", 1, func(s *Scene, version float64, _ *rand.Rand) { s.Version = int(version) },
+			12, 16, 20, 25, 30, 40),
+		{
+			Name: "small symbol", Levels: []float64{4, 3, 2, 1.6}, Codes: 1, Short: true,
+			change: func(s *Scene, px float64, r *rand.Rand) { s.Version, s.View.ModulePixels = 1+r.IntN(3), px },
+		},
 		changed("two codes", 2, func(s *Scene, px float64, r *rand.Rand) {
 			s.View.ModulePixels, s.View.X = px, between(r, 0.2, 0.28)
 			s.Beside = &Scene{Seed: s.Seed + 1, Subject: Card, ECC: M, View: s.View}
@@ -131,7 +139,7 @@ func faulted() []Category {
 		fault("halos", func(l float64) Halos { return Halos(l) }, 1, 2, 4, 8),
 		fault("flicker", func(l float64) Flicker { return Flicker(l) }, 0.3, 0.5, 0.7, 0.85),
 		fault("under-exposure", func(l float64) Exposure { return Exposure(-l) }, 1, 2, 3, 4),
-		fault("over-exposure", func(l float64) Exposure { return Exposure(l) }, 0.5, 1, 2, 3),
+		fault("over-exposure", func(l float64) Exposure { return Exposure(l) }, 0.5, 1, 1.5, 2),
 		fault("scratches", func(l float64) Scratches { return Scratches(l) }, 1, 2, 4, 6),
 		fault("worn", func(l float64) Worn { return Worn(l) }, 0.4, 0.6, 0.8, 1),
 		fault("quiet zone", func(l float64) QuietZone { return QuietZone(l) }, 1, 0),
@@ -176,16 +184,25 @@ func mixed() []Category {
 	}
 }
 
-func mix480(s *Scene, level float64, r *rand.Rand)  { blend(s, level, r, 640, 480) }
-func mix720(s *Scene, level float64, r *rand.Rand)  { blend(s, level, r, 1280, 720) }
-func mix1080(s *Scene, level float64, r *rand.Rand) { blend(s, level, r, 1920, 1080) }
+// Cards are held closer to a camera of few pixels, as its users learn to do.
+func mix480(s *Scene, level float64, r *rand.Rand) {
+	blend(s, level, r, 640, 480, between(r, 0.35, 0.95))
+}
 
-// blend holds a card of 15 to 60 % of the frame's width, or at level 4 a phone,
-// any way round, and lets some of everything go wrong.
-func blend(s *Scene, level float64, r *rand.Rand, width, height int) {
+func mix720(s *Scene, level float64, r *rand.Rand) {
+	blend(s, level, r, 1280, 720, between(r, 0.25, 0.75))
+}
+
+func mix1080(s *Scene, level float64, r *rand.Rand) {
+	blend(s, level, r, 1920, 1080, between(r, 0.15, 0.6))
+}
+
+// blend holds a card that takes a share of the frame's width, or at level 4 a
+// phone, any way round, and lets some of everything go wrong.
+func blend(s *Scene, level float64, r *rand.Rand, width, height int, share float64) {
 	v := &s.View
 	v.Width, v.Height = width, height
-	v.ModulePixels = between(r, 0.15, 0.6) * float64(width) * 0.2 / nominalModules
+	v.ModulePixels = share * float64(width) * 0.2 / nominalModules
 	if level == 4 {
 		s.onPhone(between(r, 0.35, 0.75)*float64(height)/nominalModules, r.IntN(2) == 0)
 	}
