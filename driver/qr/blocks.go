@@ -43,14 +43,15 @@ func (b *blocks) of(g *frame.Gray) {
 	}
 	b.means(g)
 	b.smooth()
-	b.contrast(g)
+	b.openGate()
 }
 
-// means adds eight pixels at once, in lanes of 16 bits.
+// means adds eight pixels at once, in lanes of 16 bits. The range is that of
+// eight pixels in two rows.
 func (b *blocks) means(g *frame.Gray) {
 	const lanes = 0x00FF00FF00FF00FF
 	for by := range b.rows {
-		out := b.mean[by*b.columns : (by+1)*b.columns]
+		out, ranges := b.mean[by*b.columns:(by+1)*b.columns], b.ranges[by*b.columns:(by+1)*b.columns]
 		at := by * blockSize * g.Stride
 		var r [blockSize][]byte
 		for i := range r {
@@ -67,6 +68,10 @@ func (b *blocks) means(g *frame.Gray) {
 			even += odd // at most 16·255 in each lane
 			even += even >> 32
 			out[bx] = uint8((uint32(even&0xFFFF) + uint32(even>>16&0xFFFF)) >> 6)
+			p, q := r[2][o:o+8], r[5][o:o+8]
+			hi := max(max(p[0], p[2], p[4], p[6]), max(q[1], q[3], q[5], q[7]))
+			lo := min(min(p[0], p[2], p[4], p[6]), min(q[1], q[3], q[5], q[7]))
+			ranges[bx] = hi - lo
 		}
 	}
 }
@@ -115,24 +120,11 @@ func (b *blocks) smooth() {
 	}
 }
 
-// contrast measures the range of each block on eight of its pixels, in two rows,
-// and closes the
-// gate on those that show no more than noise.
-func (b *blocks) contrast(g *frame.Gray) {
+// openGate closes the scan to blocks that show no more contrast than noise.
+func (b *blocks) openGate() {
 	var histogram [256]int
-	for by := range b.rows {
-		at := by * blockSize * g.Stride
-		upper := g.Pix[at+2*g.Stride:][:b.columns*blockSize]
-		lower := g.Pix[at+5*g.Stride:][:b.columns*blockSize]
-		out := b.ranges[by*b.columns : (by+1)*b.columns]
-		for bx := range out {
-			o := bx * blockSize
-			p, q := upper[o:o+8], lower[o:o+8]
-			hi := max(max(p[0], p[2], p[4], p[6]), max(q[1], q[3], q[5], q[7]))
-			lo := min(min(p[0], p[2], p[4], p[6]), min(q[1], q[3], q[5], q[7]))
-			out[bx] = hi - lo
-			histogram[hi-lo]++
-		}
+	for _, v := range b.ranges {
+		histogram[v]++
 	}
 	quiet, seen := 0, 0
 	for seen*20 < len(b.ranges)*3 { // the 15th percentile
@@ -151,9 +143,4 @@ func (b *blocks) contrast(g *frame.Gray) {
 			b.scan[i] = 0
 		}
 	}
-}
-
-// at gives the ungated threshold at a pixel.
-func (b *blocks) at(x, y int) uint8 {
-	return b.threshold[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)]
 }

@@ -139,6 +139,7 @@ type fitter struct {
 	marks   [symbology.MaxVersion + 1]*marks
 	patch   patch
 	meshing mesh
+	quick   bool // leave the model as the three finders place it
 }
 
 func (f *fitter) marksOf(version int) *marks {
@@ -151,21 +152,53 @@ func (f *fitter) marksOf(version int) *marks {
 // Limits of the fit.
 const (
 	versionReach = 2   // versions about the estimate that are tried
+	wellPlaced   = 0.8 // score at which the far corner need not be sought
 	cornerReach  = .16 // how far off the far corner may be, of the symbol's side
 )
 
-// fit seeks version and quad for a triple whose patch is cut. The score is 0
-// where nothing fits at all.
-func (f *fitter) fit(t *triple) (best model, score float32) {
-	estimate := min(max(int((t.n-17)/4+0.5), symbology.MinVersion), symbology.MaxVersion)
+// trust is the model that three finders make with the far corner where it was in
+// the last frame, far from completing a parallelogram by so many sides.
+func (f *fitter) trust(t *triple, version int, far [2]float32) (m model, ok bool) {
+	m.n = symbology.Size(version)
+	m.quad = f.quadOf(t)
+	q := &m.quad
+	for i := range 2 {
+		q[2][i] += far[0]*(q[1][i]-q[0][i]) + far[1]*(q[3][i]-q[0][i])
+	}
+	return m, m.solve()
+}
+
+// farOf is how far the far corner is from completing a parallelogram, in sides.
+func (m *model) farOf() (far [2]float32) {
+	q := &m.quad
+	ux, uy := q[1][0]-q[0][0], q[1][1]-q[0][1]
+	vx, vy := q[3][0]-q[0][0], q[3][1]-q[0][1]
+	dx, dy := q[2][0]-q[1][0]-vx, q[2][1]-q[1][1]-vy
+	det := ux*vy - uy*vx
+	if det == 0 {
+		return far
+	}
+	return [2]float32{(dx*vy - dy*vx) / det, (ux*dy - uy*dx) / det}
+}
+
+// quadOf is the parallelogram of three finders.
+func (f *fitter) quadOf(t *triple) (quad [4][2]float32) {
 	p := &f.patch
-	var quad [4][2]float32
 	quad[0][0], quad[0][1] = p.to(t.corner.x, t.corner.y)
 	quad[1][0], quad[1][1] = p.to(t.right.x, t.right.y)
 	quad[3][0], quad[3][1] = p.to(t.lower.x, t.lower.y)
 	for i := range 2 {
 		quad[2][i] = quad[1][i] + quad[3][i] - quad[0][i]
 	}
+	return quad
+}
+
+// fit seeks version and quad for a triple whose patch is cut. The score is 0
+// where nothing fits at all. expected is the version if it is known, else 0.
+func (f *fitter) fit(t *triple, expected int) (best model, score float32) {
+	estimate := min(max(int((t.n-17)/4+0.5), symbology.MinVersion), symbology.MaxVersion)
+	p := &f.patch
+	quad := f.quadOf(t)
 	// Finder and timing patterns tell the version before the far corner is
 	// known: they lie along the sides that are.
 	type guess struct {
@@ -174,7 +207,11 @@ func (f *fitter) fit(t *triple) (best model, score float32) {
 	}
 	var guesses [2*versionReach + 1]guess
 	count := 0
-	for v := max(estimate-versionReach, symbology.MinVersion); v <= min(estimate+versionReach, symbology.MaxVersion); v++ {
+	least, most := max(estimate-versionReach, symbology.MinVersion), min(estimate+versionReach, symbology.MaxVersion)
+	if expected != 0 {
+		least, most = expected, expected
+	}
+	for v := least; v <= most; v++ {
 		m := model{n: symbology.Size(v), quad: quad}
 		if !m.solve() {
 			return best, 0
@@ -190,6 +227,11 @@ func (f *fitter) fit(t *triple) (best model, score float32) {
 	}
 	if guesses[0].score < 0.25 {
 		return best, 0
+	}
+	if f.quick {
+		best = model{n: symbology.Size(guesses[0].version), quad: quad}
+		best.solve()
+		return best, p.score(&best, f.marksOf(guesses[0].version).points)
 	}
 	for i := range min(count, 3) {
 		if i > 0 && (score > 0.62 || guesses[i].score < guesses[0].score-0.3) {
@@ -209,8 +251,11 @@ func (f *fitter) refine(m *model) float32 {
 	if !m.solve() {
 		return 0
 	}
-	f.farCorner(m)
 	best := p.score(m, marks.points)
+	if best < wellPlaced {
+		f.farCorner(m)
+		best = p.score(m, marks.points)
+	}
 	if best < 0.15 {
 		return best
 	}

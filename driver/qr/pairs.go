@@ -82,6 +82,7 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 	if !p.cut(g, window{int(cx - reach), int(cy - reach), int(cx + reach), int(cy + reach)}, module, a.light) {
 		return false
 	}
+	p.takeLight()
 	side := hypot(dx, dy) / module
 	type place struct {
 		x, y  float32
@@ -143,9 +144,9 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 	if !ok {
 		return false
 	}
-	code, ok := r.readTriple(g, &t)
+	code, _, ok := r.readTriple(g, &t)
 	if ok {
-		r.codes = append(r.codes, code)
+		r.codes, r.ways = append(r.codes, code), append(r.ways, way{})
 	}
 	return ok
 }

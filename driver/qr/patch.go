@@ -15,6 +15,7 @@ type patch struct {
 	w, h      int
 	dark      []float32 // 255 minus the brightness, or the brightness of a light symbol
 	norm      []float32 // (dark - mean) / (deviation + few), within ±2: about ±1 for modules
+	reach     int       // of the local mean, pixels of the patch
 	sum, sq   []uint32  // scratch: sums of columns
 	column    []float32 // the same
 }
@@ -29,7 +30,7 @@ const (
 	normFloor = 3
 )
 
-// cut takes a window out of the picture. module is the expected module size in
+// cut takes a window out of the picture, without taking its light out. module is the expected module size in
 // pixels, light the polarity.
 func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
 	w = w.clip(g)
@@ -59,9 +60,12 @@ func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
 			}
 		}
 	}
-	p.normalise(int(normReach*module/float32(p.scale) + 0.5))
+	p.reach = int(normReach*module/float32(p.scale) + 0.5)
 	return true
 }
+
+// takeLight fills norm, once dark is there.
+func (p *patch) takeLight() { p.normalise(p.reach) }
 
 // shrinkRow takes the mean of scale×scale pixels.
 func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
@@ -117,23 +121,23 @@ func (p *patch) normalise(reach int) {
 			}
 			deep--
 		}
-		var s, q uint64
+		var s, q int64 // whose conversion is cheap
 		wide := 0
 		for x := range min(reach, p.w) {
-			s += uint64(sum[x])
-			q += uint64(sq[x])
+			s += int64(sum[x])
+			q += int64(sq[x])
 			wide++
 		}
 		in, out := p.dark[y*p.w:(y+1)*p.w], p.norm[y*p.w:(y+1)*p.w]
 		for x := range out {
 			if x+reach < p.w {
-				s += uint64(sum[x+reach])
-				q += uint64(sq[x+reach])
+				s += int64(sum[x+reach])
+				q += int64(sq[x+reach])
 				wide++
 			}
 			if old := x - reach - 1; old >= 0 {
-				s -= uint64(sum[old])
-				q -= uint64(sq[old])
+				s -= int64(sum[old])
+				q -= int64(sq[old])
 				wide--
 			}
 			k := 1 / float32(wide*deep)

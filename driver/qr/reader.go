@@ -26,12 +26,15 @@ type reader struct {
 	prepared frame.Gray
 	close    scanner // what is seen in it
 
-	kept  []finder // of all passes
-	duos  []duo
-	bends int // bent models that may still be tried
-	codes []Code
-	doubt Code    // the likeliest code that could not be read
-	like  float32 // and how well its model fits; 0 for none
+	kept     []finder // of all passes
+	duos     []duo
+	bends    int // bent models that may still be tried
+	codes    []Code
+	ways     []way // how each of them was found
+	tracker  tracker
+	expected *track  // the code sought, nil for any
+	doubt    Code    // the likeliest code that could not be read
+	like     float32 // and how well its model fits; 0 for none
 }
 
 // NewReader makes a Reader.
@@ -69,8 +72,23 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
-	r.kept = r.kept[:0]
-	r.pass(g, g, 1, &r.scanner, &r.first)
+	r.kept, r.ways = r.kept[:0], r.ways[:0]
+	if r.follow(g) {
+		return r.codes, nil
+	}
+	r.search(g)
+	r.remember(g)
+	if len(r.codes) == 0 && r.like >= inView {
+		r.codes = append(r.codes, r.doubt)
+	}
+	return r.codes, nil
+}
+
+// search looks for codes in the whole picture, harder and harder until one is
+// read.
+func (r *reader) search(g *frame.Gray) {
+	whole := window{0, 0, g.Width, g.Height}
+	r.pass(g, g, whole, 1, &r.scanner, &r.first)
 	if len(r.codes) == 0 {
 		r.passScaled(g)
 	}
@@ -80,24 +98,28 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 	if len(r.codes) == 0 {
 		r.readPairs(g)
 	}
-	if len(r.codes) == 0 && r.like >= inView {
-		r.codes = append(r.codes, r.doubt)
-	}
-	return r.codes, nil
 }
 
-// pass seeks codes in a picture that is g scaled by 1/factor, and reads them in g.
-func (r *reader) pass(g, scaled *frame.Gray, factor float32, s *scanner, b *blocks) {
+// pass seeks codes in a picture of the window w of g, scaled by 1/factor, and
+// reads them in g.
+func (r *reader) pass(g, scaled *frame.Gray, w window, factor float32, s *scanner, b *blocks) {
 	b.of(scaled)
 	s.step = rowStep
 	s.find(scaled, b, window{0, 0, scaled.Width, scaled.Height})
 	r.finders = gather(r.finders, scaled, s.hits, goodLines)
-	r.keep(r.finders, factor, 0, 0)
-	r.triples = triplesOf(r.triples, scaled, r.finders)
+	r.seek(g, scaled, w, factor, way{shrink: int(factor)})
+}
+
+// seek reads the codes that the finders seen in a picture of a window make up.
+func (r *reader) seek(g, picture *frame.Gray, w window, factor float32, how way) {
+	dx, dy := float32(w.left), float32(w.top)
+	r.keep(r.finders, factor, dx, dy)
+	r.triples = triplesOf(r.triples, picture, r.finders)
 	for i := range r.triples {
 		r.triples[i].scale(factor)
+		r.triples[i].move(dx, dy)
 	}
-	r.readTriples(g)
+	r.readTriples(g, how)
 }
 
 // The threshold's reach is that of five blocks: very large modules are sought in
@@ -120,25 +142,26 @@ func (r *reader) passScaled(g *frame.Gray) {
 		}
 		if len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
 			shrink(&r.scaled, g, k)
-			r.pass(g, &r.scaled, float32(k), &r.close, &r.again)
+			r.pass(g, &r.scaled, window{}, float32(k), &r.close, &r.again)
 		}
 	}
 	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
 		enlarge(&r.scaled, g, enlargeBy)
-		r.pass(g, &r.scaled, 1/float32(enlargeBy), &r.close, &r.again)
+		r.pass(g, &r.scaled, window{}, 1/float32(enlargeBy), &r.close, &r.again)
 	}
 }
 
 // readTriples reads what triples can be read, leaving out those that share a
 // finder with a code read already.
-func (r *reader) readTriples(g *frame.Gray) {
+func (r *reader) readTriples(g *frame.Gray, how way) {
 	for i := range r.triples {
 		t := &r.triples[i]
 		if r.taken(t) {
 			continue
 		}
-		if code, ok := r.readTriple(g, t); ok {
-			r.codes = append(r.codes, code)
+		if code, far, ok := r.readTriple(g, t); ok {
+			how.far = far
+			r.codes, r.ways = append(r.codes, code), append(r.ways, how)
 		}
 	}
 }
@@ -172,17 +195,27 @@ func (c *Code) holds(x, y float32) bool {
 	return true
 }
 
-// readTriple fits a model to a triple and reads it.
-func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, ok bool) {
+// readTriple reads a triple. far is where its far corner is, as trust wants it.
+func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32, ok bool) {
 	module := (t.corner.module + t.right.module + t.lower.module) / 3
-	if !r.fitter.patch.cut(g, t.window(module), module, t.corner.light) {
-		return code, false
+	known := r.expected != nil
+	if !r.fitter.patch.cut(g, t.window(module, known), module, t.corner.light) {
+		return code, far, false
 	}
-	m, score := r.fitter.fit(t)
-	if score < worthDecoding {
-		return code, false
+	var symbol symbology.Symbol
+	var m model
+	var score float32
+	if known {
+		// In all likelihood nothing changed but the place.
+		if m, ok = r.fitter.trust(t, r.expected.version, r.expected.way.far); ok {
+			symbol, ok = r.decodeAs(&m, sharpenings[:1], takeFast)
+		}
 	}
-	symbol, ok := r.decode(&m)
+	if !ok {
+		if m, score, symbol, ok = r.fitAndDecode(t); score < worthDecoding {
+			return code, far, false
+		}
+	}
 	if !ok && symbology.Version(m.n) >= meshVersion && r.bends > 0 {
 		r.bends--
 		bent := m
@@ -197,14 +230,40 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, ok bool) {
 		if score > r.like {
 			r.doubt, r.like = code, score
 		}
-		return code, false
+		return code, far, false
 	}
 	code.Text, code.Mirrored = symbol.Text, symbol.Mirrored
 	code.Part, code.Parts = symbol.Part, symbol.Parts
 	if code.Mirrored {
 		code.Corners[1], code.Corners[3] = code.Corners[3], code.Corners[1]
 	}
-	return code, true
+	return code, m.farOf(), true
+}
+
+// fitAndDecode fits a model to a triple and reads it. A flat, sharp code lies
+// where its finders say; others are sought.
+func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Symbol, ok bool) {
+	version := 0
+	if r.expected != nil {
+		version = r.expected.version
+	}
+	r.fitter.patch.takeLight()
+	r.fitter.quick = true
+	m, score = r.fitter.fit(t, version)
+	r.fitter.quick = false
+	if score == 0 {
+		return m, score, s, false
+	}
+	if score >= wellPlaced {
+		if s, ok = r.decodeAs(&m, sharpenings[:2], take); ok {
+			return m, score, s, true
+		}
+	}
+	if m, score = r.fitter.fit(t, version); score < worthDecoding {
+		return m, score, s, false
+	}
+	s, ok = r.decode(&m)
+	return m, score, s, ok
 }
 
 // A bent model is tried at most maxBends times a picture, and only believed to
@@ -214,11 +273,15 @@ const (
 	bendGain = 0.03
 )
 
-// window is the part of the picture that a triple's symbol can be in.
-func (t *triple) window(module float32) window {
+// window is the part of the picture that a triple's symbol can be in, less where
+// it is known to be flat.
+func (t *triple) window(module float32, flat bool) window {
 	farX, farY := t.right.x+t.lower.x-t.corner.x, t.right.y+t.lower.y-t.corner.y
 	side := max(distance(&t.corner, &t.right), distance(&t.corner, &t.lower))
-	margin := 6*module + 2 + 0.12*side
+	margin := 6*module + 2
+	if !flat {
+		margin += 0.12 * side
+	}
 	return window{
 		int(min(t.corner.x, t.right.x, t.lower.x, farX) - margin), int(min(t.corner.y, t.right.y, t.lower.y, farY) - margin),
 		int(max(t.corner.x, t.right.x, t.lower.x, farX) + margin), int(max(t.corner.y, t.right.y, t.lower.y, farY) + margin),
@@ -237,12 +300,8 @@ var sharpenings = [...]sharpening{{0, 4}, {1, 4}, {0.5, 4}, {2, 4}, {1, 2}, {1, 
 // decode samples a fitted model and decodes it: sharpened in several ways, then
 // equalised, then with the doubtful codewords as erasures.
 func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
-	r.sampler.take(&r.fitter.patch, m)
-	for _, v := range sharpenings {
-		r.sampler.sharpen(v.k, v.reach)
-		if s, ok = r.try(symbology.Plain); ok {
-			return s, true
-		}
+	if s, ok = r.decodeAs(m, sharpenings[:], take); ok {
+		return s, true
 	}
 	template := r.decoder.Template(symbology.Version(m.n))
 	r.equaliser.load(&r.sampler)
@@ -257,6 +316,24 @@ func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
 	for _, v := range sharpenings[:4] {
 		r.sampler.sharpen(v.k, v.reach)
 		if s, ok = r.try(symbology.Soft); ok {
+			return s, true
+		}
+	}
+	return s, false
+}
+
+// How modules are sampled: at nine places, or at five.
+const (
+	take     = false
+	takeFast = true
+)
+
+// decodeAs samples a model and decodes it sharpened in some ways.
+func (r *reader) decodeAs(m *model, ways []sharpening, fast bool) (s symbology.Symbol, ok bool) {
+	r.sampler.take(&r.fitter.patch, m, fast)
+	for _, v := range ways {
+		r.sampler.sharpen(v.k, v.reach)
+		if s, ok = r.try(symbology.Plain); ok {
 			return s, true
 		}
 	}

@@ -22,26 +22,31 @@ func (s *sampler) grow(n int) {
 }
 
 // take measures each module at nine places about its middle, weighted 1-2-1
-// both ways.
-func (s *sampler) take(p *patch, m *model) {
+// both ways; at five of them in a hurry.
+func (s *sampler) take(p *patch, m *model, fast bool) {
 	n := m.n
 	s.grow(n)
 	spread := float32(0.28)
 	if m.module() < 1.7 {
 		spread = 0.15
 	}
-	offsets := [3]float32{0.5 - spread, 0.5, 0.5 + spread}
-	weights := [3]float32{0.25, 0.5, 0.25}
 	for y := range n {
 		for x := range n {
-			sum := float32(0)
-			for j, oy := range offsets {
-				for i, ox := range offsets {
-					px, py := m.place(float32(x)+ox, float32(y)+oy)
-					sum += weights[i] * weights[j] * p.at(p.dark, px, py)
-				}
+			// Within a module the perspective is as good as straight.
+			cx, cy := m.place(float32(x)+0.5, float32(y)+0.5)
+			rx, ry := m.place(float32(x)+0.5+spread, float32(y)+0.5)
+			dx, dy := m.place(float32(x)+0.5, float32(y)+0.5+spread)
+			rx, ry, dx, dy = rx-cx, ry-cy, dx-cx, dy-cy
+			sum := 4 * p.at(p.dark, cx, cy)
+			sum += 2 * (p.at(p.dark, cx-rx, cy-ry) + p.at(p.dark, cx+rx, cy+ry) +
+				p.at(p.dark, cx-dx, cy-dy) + p.at(p.dark, cx+dx, cy+dy))
+			if fast {
+				s.value[y*n+x] = sum / 12
+				continue
 			}
-			s.value[y*n+x] = sum
+			sum += p.at(p.dark, cx-rx-dx, cy-ry-dy) + p.at(p.dark, cx+rx-dx, cy+ry-dy) +
+				p.at(p.dark, cx-rx+dx, cy-ry+dy) + p.at(p.dark, cx+rx+dx, cy+ry+dy)
+			s.value[y*n+x] = sum / 16
 		}
 	}
 }

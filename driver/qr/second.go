@@ -124,7 +124,7 @@ type preparation struct {
 	sharpen float32 // gain; 0 for none
 }
 
-// preparations in the order in which they pay.
+// preparations in the order in which they pay; the i-th shrinks by i+1.
 var preparations = [...]preparation{
 	{shrink: 1, sharpen: 1.5},
 	{shrink: 2, sharpen: 1},
@@ -158,7 +158,7 @@ func (r *reader) second(g *frame.Gray) {
 		done++
 		reach := int(min(max(aloneReach*f.module, 80), regionSide))
 		w := window{int(f.x) - reach, int(f.y) - reach, int(f.x) + reach, int(f.y) + reach}.clip(g)
-		if r.look(g, w, f.module, len(preparations)) {
+		if r.look(g, w, f.module, preparations[:]) {
 			return
 		}
 	}
@@ -181,7 +181,7 @@ func (r *reader) second(g *frame.Gray) {
 		case region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits:
 			limit = 1
 		}
-		if r.look(g, w, 0, limit) {
+		if r.look(g, w, 0, preparations[:limit]) {
 			return
 		}
 	}
@@ -198,15 +198,16 @@ func (r *reader) near(f finder, i int) bool {
 	return false
 }
 
-// look prepares a place in up to limit ways and says whether a code was read.
-func (r *reader) look(g *frame.Gray, w window, module float32, limit int) bool {
-	for i := range preparations[:limit] {
-		p := &preparations[i]
+// look prepares a place in the ways given and says whether a code was read.
+// module is how large modules may be in pixels, 0 if that is not known.
+func (r *reader) look(g *frame.Gray, w window, module float32, ways []preparation) bool {
+	for i := range ways {
+		p := &ways[i]
 		if p.shrink > 1 && module > 0 && module < 2*float32(p.shrink) {
 			continue // too small for that
 		}
 		r.prepare(g, w, p)
-		if r.passPrepared(g, w, float32(p.shrink)) {
+		if r.passPrepared(g, w, p) {
 			return true
 		}
 	}
@@ -230,18 +231,12 @@ func (s *scanner) within(w window) (raw, hits int) {
 
 // passPrepared seeks and reads codes in the prepared picture of a place, whose
 // threshold is the same everywhere. Every row is scanned.
-func (r *reader) passPrepared(g *frame.Gray, w window, factor float32) bool {
-	picture := &r.prepared
-	r.close.findFine(picture)
-	r.finders = gather(r.finders, picture, r.close.hits, goodLinesPrepared)
-	r.keep(r.finders, factor, float32(w.left), float32(w.top))
-	r.triples = triplesOf(r.triples, picture, r.finders)
-	for i := range r.triples {
-		r.triples[i].scale(factor)
-		r.triples[i].move(float32(w.left), float32(w.top))
-	}
-	r.readTriples(g)
-	return len(r.codes) > 0
+func (r *reader) passPrepared(g *frame.Gray, w window, p *preparation) bool {
+	before := len(r.codes)
+	r.close.findFine(&r.prepared)
+	r.finders = gather(r.finders, &r.prepared, r.close.hits, goodLinesPrepared)
+	r.seek(g, &r.prepared, w, float32(p.shrink), way{prepared: p.shrink})
+	return len(r.codes) > before
 }
 
 // goodLinesPrepared is the share of lines that must show a finder pattern in a
@@ -257,9 +252,7 @@ const (
 
 // prepare makes the picture of a place.
 func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
-	part := frame.Gray{ // shares memory with g
-		Width: w.right - w.left, Height: w.bottom - w.top, Stride: g.Stride, Pix: g.Pix[w.top*g.Stride+w.left:],
-	}
+	part := partOf(g, w)
 	from := &part
 	if p.shrink > 1 {
 		shrink(&r.scaled, from, p.shrink)

@@ -68,6 +68,11 @@ func (c *corrector) syndrome(block []byte, check int) (clean bool) {
 
 // errors restores a block with up to check/2 wrong codewords, in place, and
 // tells how many there were.
+//
+// Most blocks that reach it are beyond repair, being of no code at all, and the
+// library allocates some hundred times before it says so. So the decoder below,
+// which allocates nothing, says whether there is anything to restore; the
+// library restores, and the two must agree.
 func (c *corrector) errors(block []byte, check int) (wrong int, ok bool) {
 	if c.syndrome(block, check) {
 		return 0, true
@@ -76,17 +81,15 @@ func (c *corrector) errors(block []byte, check int) (wrong int, ok bool) {
 	for _, w := range block {
 		c.words = append(c.words, int(w))
 	}
-	if c.plain.Decode(c.words, check) != nil {
+	if wrong, ok = c.erasures(block, check, nil, 0); !ok || c.plain.Decode(c.words, check) != nil {
 		return 0, false
 	}
 	for i, w := range c.words {
 		if w != int(block[i]) {
-			wrong++
+			return 0, false
 		}
-		block[i] = byte(w)
 	}
-	// The library does not look whether what it made is a codeword.
-	return wrong, wrong <= check/2 && c.syndrome(block, check)
+	return wrong, true
 }
 
 // erasures restores a block some of whose codewords are known to be doubtful:
