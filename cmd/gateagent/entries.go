@@ -78,6 +78,7 @@ ends with 1 when a record was changed or is missing.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each record as a CloudEvent, one a line")
 	cmd.Flags().BoolVar(&verify, "verify", false, "check the chain instead of showing entries")
 	cmd.Flags().StringVar(&since, "since", "", "only from then on: a time (RFC 3339), a day (2006-01-02) or an age (90m, 24h)")
+	cmd.MarkFlagsMutuallyExclusive("verify", "since") // the whole chain is walked, or nothing
 	return cmd
 }
 

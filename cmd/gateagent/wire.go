@@ -100,12 +100,12 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 	b.watch.faults = newFaultLog(b.journal.AppendEvent, b.clock.Now)
 	b.recordStart() // before what is restored is recorded
 	if err := b.buildLanes(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.closeStore())
 	}
 	b.buildNetwork()
 	b.page = statuspage.New(b.pageOptions(), b.part("page"))
 	if err := b.addTasks(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.closeStore())
 	}
 	return b, nil
 }
@@ -212,9 +212,13 @@ func (b *box) addTasks() error {
 // nobody appends.
 func (b *box) closeStoreAtEnd(ctx context.Context) error {
 	<-ctx.Done()
+	b.event(gate.EventStop, map[string]any{"boot": b.boot})
+	return b.closeStore()
+}
+
+func (b *box) closeStore() error {
 	var errs []error
 	if b.records != nil {
-		b.event(gate.EventStop, map[string]any{"boot": b.boot})
 		errs = append(errs, b.records.Close())
 	}
 	if b.sets != nil {

@@ -243,6 +243,9 @@ func (k *Keeper) takePolicy(compact []byte) {
 		k.held = nil
 		if codeOf(err) == signed.CodeUnknownKey {
 			k.held = compact // the trust list that knows it may be on its way
+			if k.o.Verifier.Trust().Ver == 0 {
+				return // no list at all yet: that is the fault, not this policy
+			}
 		}
 		k.refused(kindPolicy, health.PolicyRefused, reason(err))
 		return

@@ -163,6 +163,9 @@ func (f *Fetcher) takeManifest(compact []byte) {
 		f.held = nil
 		if r, ok := errors.AsType[*signed.Refusal](err); ok && r.Code == signed.CodeUnknownKey {
 			f.held = compact // the trust list that knows it may be on its way
+			if f.o.Verifier.Trust().Ver == 0 {
+				return // no list at all yet: that is the fault, not this manifest
+			}
 		}
 		f.refuse(err)
 		return

@@ -24,9 +24,9 @@ const (
 	frameEvery  = 50 * time.Millisecond // 20 pictures a second
 	jpegQuality = 90
 	// gap is how long the lane is empty between two people.
-	gap = 450 * time.Millisecond
+	gap = 600 * time.Millisecond
 	// patience is how long a person is held before the camera at most.
-	patience = 4 * time.Second
+	patience = 8 * time.Second
 	// emptyFor is how long a thing without a code is shown.
 	emptyFor = 700 * time.Millisecond
 )
@@ -48,6 +48,7 @@ type box struct {
 	decisions chan decision
 	stopFeed  context.CancelFunc
 	feed      sync.WaitGroup
+	feedEnded chan error
 	exited    chan error
 }
 
@@ -171,9 +172,9 @@ func (b *box) follow() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.stopFeed = cancel
 	ready := make(chan struct{})
-	failed := make(chan error, 1)
+	b.feedEnded = make(chan error, 1)
 	b.feed.Go(func() {
-		failed <- b.client.Decisions(ctx, func() { close(ready) }, func(d decision) error {
+		b.feedEnded <- b.client.Decisions(ctx, func() { close(ready) }, func(d decision) error {
 			select {
 			case b.decisions <- d:
 				return nil
@@ -185,8 +186,21 @@ func (b *box) follow() error {
 	select {
 	case <-ready:
 		return nil
-	case err := <-failed:
+	case err := <-b.feedEnded:
 		return fmt.Errorf("listen to the gate: %w", err)
+	}
+}
+
+// leftover counts decisions that nobody waited for: a second one for the same
+// visitor, or one that came after he had gone.
+func (b *box) leftover() (n int) {
+	for {
+		select {
+		case <-b.decisions:
+			n++
+		default:
+			return n
+		}
 	}
 }
 
@@ -223,6 +237,8 @@ func (b *box) answer(ctx context.Context, next time.Time) (*decision, error) {
 	case err := <-b.exited:
 		b.exited <- err
 		return nil, b.failed(fmt.Errorf("gateagent ended: %w", err))
+	case err := <-b.feedEnded:
+		return nil, b.failed(fmt.Errorf("the gate's decisions are not told any more: %w", err))
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

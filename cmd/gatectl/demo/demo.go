@@ -179,6 +179,10 @@ func (d *demo) present(ctx context.Context, v visitor, level int) error {
 		return err
 	}
 	d.showing += time.Since(start)
+	if n := d.box.leftover(); n > 0 {
+		d.summary.Wrong += n
+		d.say("  %d decisions too many for %s   <- WRONG", n, v.row.name)
+	}
 	d.summary.Scans++
 	if got == nil {
 		switch {
