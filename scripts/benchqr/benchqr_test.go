@@ -132,7 +132,7 @@ func TestSummary(t *testing.T) {
 				{Reads: 1, CPUms: 3, Ratio: 1, DearestMS: 4, DearestRatio: 1, Allocs: 3},
 				{Reads: 1, CPUms: 6, Ratio: 0.5, DearestMS: 8, DearestRatio: 1, Allocs: -1},
 			},
-			Levels: []level{{1, 1, []int{0, 1}}, {2, 1, []int{1, 0}}},
+			Levels: []level{{1, 1, []int{0, 1}, []float64{4, 4}}, {2, 1, []int{1, 0}, []float64{2, 8}}},
 		},
 		{
 			Name: "empty", Frames: 1,
@@ -243,6 +243,44 @@ func TestDrawnFramesHoldWhatTheyAreSaidTo(t *testing.T) {
 	}
 	if bytes.Equal(before.Pix, after.Pix) {
 		t.Error("nothing moved between two frames")
+	}
+}
+
+func TestWrittenFramesAreTheSame(t *testing.T) {
+	dir := t.TempDir()
+	if err := write(options{seed: 3, perLevel: 1, only: "quiet zone,empty 480,two codes", write: dir}); err != nil {
+		t.Fatal(err)
+	}
+	drawn, err := load(options{seed: 3, perLevel: 1, only: "quiet zone,empty 480"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := load(options{dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(written) != len(drawn) {
+		t.Fatalf("%d frames written, want %d", len(written), len(drawn))
+	}
+	var a, b frame.Gray
+	for i := range drawn {
+		if err := drawn[i].load(&a); err != nil {
+			t.Fatal(err)
+		}
+		if err := written[i].load(&b); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a.Pix, b.Pix) || !cmp.Equal(drawn[i].want, written[i].want) || drawn[i].level != written[i].level {
+			t.Errorf("frame %d came back otherwise", i)
+		}
+	}
+}
+
+func TestListOfFrames(t *testing.T) {
+	var b bytes.Buffer
+	printFrames(&b, sample(), []string{ours, zbar})
+	if want := "size\t1\t1\t- 4.00\tread 4.00\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("the last line is not %q in\n%s", want, &b)
 	}
 }
 

@@ -145,6 +145,43 @@ func besideTexts(dir string) ([]item, error) {
 	return items, err
 }
 
+// write puts the frames of the options into a folder that --dir can read. A
+// frame of several codes is left out: meta.tsv has room for one.
+func write(o options) error {
+	items, err := load(o)
+	if err != nil {
+		return err
+	}
+	var meta strings.Builder
+	var g frame.Gray
+	for n, it := range items {
+		if len(it.want) > 1 {
+			continue
+		}
+		if err := it.load(&g); err != nil {
+			return err
+		}
+		folder := filepath.Join(o.write, strings.ReplaceAll(it.category, " ", "-"))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		path := filepath.Join(folder, fmt.Sprintf("%04d.pgm", n))
+		file := fmt.Appendf(nil, "P5\n%d %d\n255\n", g.Width, g.Height)
+		for y := range g.Height {
+			file = append(file, g.Row(y)...)
+		}
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			return err
+		}
+		text := "-"
+		if len(it.want) == 1 {
+			text = hex.EncodeToString([]byte(it.want[0]))
+		}
+		fmt.Fprintf(&meta, "%s\t%s\t%v\t%dx%d\t0\t0\t0\t%s\n", path, it.category, it.level, g.Width, g.Height, text)
+	}
+	return os.WriteFile(filepath.Join(o.write, "meta.tsv"), []byte(meta.String()), 0o600)
+}
+
 func fromFile(path string) func(*frame.Gray) error {
 	return func(g *frame.Gray) error { return imagefile.Load(path, g) }
 }

@@ -24,11 +24,13 @@ func rendered(seed uint64, perLevel int) []item {
 }
 
 func drawn(renderer *qrframes.Renderer, c qrframes.Category, seed uint64, level float64, n int) item {
-	texts := make([]string, c.Codes)
-	for i := range texts {
+	var texts []string // none is nil, as in a folder
+	for i := range c.Codes {
 		r := rand.New(rand.NewPCG(seed, uint64(len(c.Name))<<40+uint64(level*1000)<<16+uint64(n)<<8+uint64(i)))
-		if texts[i] = payload(r); c.Short {
-			texts[i] = fmt.Sprintf("%012d", r.Int64N(1e12))
+		if c.Short {
+			texts = append(texts, fmt.Sprintf("%012d", r.Int64N(1e12)))
+		} else {
+			texts = append(texts, payload(r))
 		}
 	}
 	scene := c.Scene(seed, level, n, texts...)

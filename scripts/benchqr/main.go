@@ -34,6 +34,8 @@ type options struct {
 	runs     int
 	install  bool
 	levels   bool
+	list     bool
+	write    string
 	json     bool
 	event    string
 	sheet    string
@@ -49,7 +51,9 @@ func main() {
 	flag.StringVar(&o.readers, "readers", "ours,zxing-cpp,zbar,gozxing", "whom to measure, ours first")
 	flag.IntVar(&o.runs, "runs", 5, "runs side by side")
 	flag.BoolVar(&o.install, "install", true, "install missing libraries of the peers with apt-get when root")
-	flag.BoolVar(&o.levels, "levels", false, "also say what was read at each level")
+	flag.BoolVar(&o.levels, "levels", false, "also say what was read, or what it took, at each level")
+	flag.BoolVar(&o.list, "list", false, "a line for each frame instead of tables")
+	flag.StringVar(&o.write, "write", "", "write the frames into this folder (PGM and meta.tsv, for --dir) and measure nothing")
 	flag.BoolVar(&o.json, "json", false, "results as JSON")
 	flag.StringVar(&o.event, "event", "instructions:u", "what perf stat counts of each frame, where it can")
 	flag.StringVar(&o.sheet, "sheet", "", "draw one frame of each level of the drawn categories into this folder (PNG, a sheet a category) and measure nothing")
@@ -61,6 +65,8 @@ func main() {
 		err = serve(os.Stdin, os.Stdout, newOwn())
 	case *served != "":
 		err = fmt.Errorf("no reader %q to serve", *served)
+	case o.write != "":
+		err = write(o)
 	case o.sheet != "":
 		err = contactSheets(o)
 	default:
@@ -93,6 +99,10 @@ func run(o options) error {
 	results, err := b.measure(corpus)
 	if err != nil {
 		return err
+	}
+	if o.list {
+		printFrames(os.Stdout, results, b.names())
+		return nil
 	}
 	report := summarise(results, b.names(), o)
 	if o.dir == "" {

@@ -156,19 +156,46 @@ func (r *report) row(c category) []string {
 // has a level of its own for each frame.
 const mostLevels = 30
 
-// printLevels writes what was read at each level, by each reader.
+// printLevels writes what was read at each level, by each reader, and what it
+// took where there is nothing to read.
 func (r *report) printLevels(w io.Writer) {
-	fmt.Fprintf(w, "\n| category | level: reads of %s, of how many |\n| --- | --- |\n", strings.Join(r.Readers, ", "))
+	readers := strings.Join(r.Readers, ", ")
+	fmt.Fprintf(w, "\n| category | level: reads of %s, of how many; without a code: ms of %s |\n| --- | --- |\n", readers, readers)
 	for _, c := range r.Categories {
-		if !c.Coded || len(c.Levels) == 0 || len(c.Levels) > mostLevels {
+		if len(c.Levels) == 0 || len(c.Levels) > mostLevels {
 			continue
 		}
 		var parts []string
 		for _, l := range c.Levels {
-			reads := strings.Trim(fmt.Sprint(l.Reads), "[]")
-			parts = append(parts, fmt.Sprintf("%.4g: %s of %d", l.Level, reads, l.Frames))
+			if c.Coded {
+				parts = append(parts, fmt.Sprintf("%.4g: %s of %d", l.Level, strings.Trim(fmt.Sprint(l.Reads), "[]"), l.Frames))
+				continue
+			}
+			parts = append(parts, fmt.Sprintf("%.4g: %s", l.Level, strings.Trim(fmt.Sprintf("%.1f", l.CPUms), "[]")))
 		}
 		writeRow(w, []string{c.Name, strings.Join(parts, " · ")})
+	}
+}
+
+// printFrames writes a line for each frame: category, level, number in its
+// category, and for each reader whether it was read and its median time in ms.
+func printFrames(w io.Writer, results []result, readers []string) {
+	fmt.Fprintf(w, "category\tlevel\tnumber\t%s\n", strings.Join(readers, "\t"))
+	number := map[string]int{}
+	for _, one := range results {
+		fmt.Fprintf(w, "%s\t%.4g\t%d", one.category, one.level, number[one.category])
+		number[one.category]++
+		for _, o := range one.readers {
+			verdict := "-"
+			switch {
+			case o.wrong:
+				verdict = "wrong"
+			case o.read:
+				verdict = "read"
+			}
+			fmt.Fprintf(w, "\t%s %.2f", verdict, millis(median(o.nanos)))
+		}
+		fmt.Fprintln(w)
 	}
 }
 

@@ -29,11 +29,13 @@ type category struct {
 	Levels  []level `json:"levels,omitempty"`
 }
 
-// level is what was read at one level of a category, by each reader.
+// level is what was read at one level of a category, by each reader, and the
+// CPU time of a frame.
 type level struct {
-	Level  float64 `json:"level"`
-	Frames int     `json:"frames"`
-	Reads  []int   `json:"reads"`
+	Level  float64   `json:"level"`
+	Frames int       `json:"frames"`
+	Reads  []int     `json:"reads"`
+	CPUms  []float64 `json:"cpu_ms"`
 }
 
 // cell is one reader in one category.
@@ -151,29 +153,23 @@ func sum(name string, results []result, readers int) category {
 	return c
 }
 
-// levels counts reads by level, in rising order. A category of one level has
-// none to tell apart.
+// levels tells the levels of a category apart, in rising order. A category of
+// one level has none.
 func levels(results []result, readers int) []level {
-	at := map[float64]*level{}
+	at := map[float64][]result{}
 	for _, one := range results {
-		l := at[one.level]
-		if l == nil {
-			l = &level{Level: one.level, Reads: make([]int, readers)}
-			at[one.level] = l
-		}
-		l.Frames++
-		for i, o := range one.readers {
-			if o.read {
-				l.Reads[i]++
-			}
-		}
+		at[one.level] = append(at[one.level], one)
 	}
 	if len(at) < 2 {
 		return nil
 	}
 	list := make([]level, 0, len(at))
-	for _, l := range at {
-		list = append(list, *l)
+	for value, group := range at {
+		l := level{Level: value, Frames: len(group)}
+		for _, cell := range sum("", group, readers).Readers {
+			l.Reads, l.CPUms = append(l.Reads, cell.Reads), append(l.CPUms, cell.CPUms)
+		}
+		list = append(list, l)
 	}
 	slices.SortFunc(list, func(a, b level) int { return cmp.Compare(a.Level, b.Level) })
 	return list
