@@ -161,9 +161,10 @@ func cpuTime() time.Duration {
 type own struct {
 	reader qr.Reader
 	codes  []qr.Code
+	black  *frame.Gray
 }
 
-func newOwn() *own { return &own{reader: qr.NewReader()} }
+func newOwn() *own { return &own{reader: qr.NewReader(), black: frame.New(64, 64)} }
 
 func (o *own) read(g *frame.Gray) (err error) {
 	o.codes, err = o.reader.Read(g)
@@ -180,10 +181,10 @@ func (o *own) texts() []string {
 	return texts
 }
 
-// forget asks a reader that remembers where it saw a code to forget that. One
-// that cannot forget has nothing to remember.
+// forget shows the reader a small black picture: where a code was in one of
+// another size is of no use to it.
 func (o *own) forget() {
-	if r, ok := o.reader.(interface{ Forget() }); ok {
-		r.Forget()
+	if _, err := o.reader.Read(o.black); err != nil {
+		o.reader = qr.NewReader()
 	}
 }

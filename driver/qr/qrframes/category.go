@@ -243,7 +243,9 @@ func emptied() []Category {
 		heights = append(heights, float64(s.height))
 	}
 	for b := Bricks; b < Street; b++ {
-		textures = append(textures, float64(b))
+		if b != Rings {
+			textures = append(textures, float64(b))
+		}
 	}
 	var all []Category
 	for i, name := range []string{"empty 480", "empty 720", "empty 1080"} {
@@ -265,6 +267,10 @@ func emptied() []Category {
 			s.Subject, s.Backdrop = Nothing, Backdrop(backdrop)
 			s.View.Noise = between(r, 2, 6)
 		}, textures...),
+		changed("finders without a code", 0, func(s *Scene, _ float64, r *rand.Rand) {
+			s.Subject, s.Backdrop = Nothing, Rings
+			s.View.Noise = between(r, 2, 6)
+		}, 1, 2, 3),
 		changed("empty noisy", 0, func(s *Scene, height float64, _ *rand.Rand) {
 			bare(s, height)
 			s.Subject, s.View.Noise = Nothing, 60
