@@ -228,7 +228,7 @@ func (s *Scanner) look(g *frame.Gray, watch *watch) {
 		// Texts longer than any credential are cut: they are refused all the same.
 		scans = append(scans, gate.Scan{Payload: c.Text[:min(len(c.Text), gate.MaxPayload)], Seen: seen, Decode: took})
 	}
-	unreadable := watch.observe(seen, len(scans) > 0, inView)
+	unreadable := watch.observe(seen, took, len(scans) > 0, inView)
 	read := len(scans)
 	if unreadable {
 		scans = []gate.Scan{{Unreadable: true, Seen: seen, Decode: took}}

@@ -335,3 +335,24 @@ func (s *slides) Frame(context.Context) (*frame.Gray, error) {
 }
 
 func (s *slides) Close() error { return nil }
+
+// On a slow box a code that cannot be read takes longer than GoneAfter a
+// frame: it is in view all the same.
+func TestSlowReadingIsNoAbsence(t *testing.T) {
+	o := Options{}.withDefaults()
+	w := watch{options: o}
+	start := time.Now()
+	const took = 700 * time.Millisecond
+	told := time.Duration(0)
+	for at := time.Duration(0); at < 5*time.Second && told == 0; at += took + 50*time.Millisecond {
+		if w.observe(start.Add(at), took, false, true) {
+			told = at
+		}
+	}
+	if told == 0 || told > 2*time.Second {
+		t.Errorf("reported after %v", told)
+	}
+	if w.observe(start.Add(told+took+o.GoneAfter), took, false, false); !w.since.IsZero() {
+		t.Error("a frame without a code long after does not end the appearance")
+	}
+}

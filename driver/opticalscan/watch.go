@@ -7,26 +7,27 @@ import "time"
 type watch struct {
 	options Options
 	since   time.Time // when the unread code came into view; zero: none is
-	last    time.Time // when any code was last in view, read or not
+	last    time.Time // until when any code was last in view, read or not
 	read    time.Time // when one was last read, in this appearance
 	told    bool
 }
 
 // observe takes what the frame handed over at `at` shows, and says whether an
-// unreadable code is to be reported now.
-func (w *watch) observe(at time.Time, read, inView bool) bool {
+// unreadable code is to be reported now. took is how long reading it took: a
+// code that is hard to read is not gone while we look at it.
+func (w *watch) observe(at time.Time, took time.Duration, read, inView bool) bool {
 	if !w.last.IsZero() && at.Sub(w.last) >= w.options.GoneAfter {
 		*w = watch{options: w.options} // whatever was in view is gone
 	}
 	switch {
 	case read:
-		w.last, w.read = at, at
+		w.last, w.read = at.Add(took), at
 		w.since, w.told = time.Time{}, false
 		return false
 	case !inView:
 		return false
 	}
-	w.last = at
+	w.last = at.Add(took)
 	if w.since.IsZero() {
 		w.since = at
 	}
