@@ -27,7 +27,7 @@ func parabola(t float32) [3]float32 {
 var meshSteps = [...]float32{0.6, 0.3, 0.15, 0.08}
 
 const (
-	meshVersion = 7 // the least that has alignment patterns along its sides
+	meshVersion = 2 // the least that has an alignment pattern
 	meshReach   = 3 // modules that an alignment pattern is sought about its place
 )
 
@@ -83,6 +83,9 @@ func (f *fitter) seekAlignment(m *model, version int) {
 		for i, ci := range grid {
 			if (i == 0 || i == 2) && j == 0 || i == 0 && j == 2 {
 				continue // finder patterns
+			}
+			if last == 1 && (i == 1 || j == 1) {
+				continue // before version 7 there are none between; timing patterns must do
 			}
 			x, y := float32(centres[ci])+0.5, float32(centres[cj])+0.5
 			best := float32(0.35) // what nothing scores by chance

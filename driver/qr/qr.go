@@ -59,6 +59,8 @@ type Code struct {
 	Corners [4]Point
 	// ModulePixels is the mean width of a module; 0 when not known.
 	ModulePixels float64
+	// Figures tell how well the code is seen; all 0 for one that was not read.
+	Figures Figures
 	// Version is the symbol's version, 1 to 40; a guess when not read.
 	Version int
 	// Part and Parts number the codes of a message that is spread over several

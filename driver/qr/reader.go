@@ -33,6 +33,7 @@ type reader struct {
 	ways     []way // how each of them was found
 	tracker  tracker
 	expected *track  // the code sought, nil for any
+	hopeless []Code  // symbols that were tried, surely codes, and not read
 	doubt    Code    // the likeliest code that could not be read
 	like     float32 // and how well its model fits; 0 for none
 }
@@ -52,6 +53,12 @@ const (
 	// inView is the least score at which an unread symbol is said to be a code
 	// all the same.
 	inView = 0.62
+	// surelyCode is the score above which a symbol that could not be read is
+	// tried no more than maxTries times in all passes: its place is known as well
+	// as can be.
+	surelyCode  = 0.8
+	maxTries    = 2
+	maxHopeless = 8
 )
 
 // leastSide is the shortest side of a picture that could hold a code.
@@ -72,7 +79,7 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 			codes, err = nil, fmt.Errorf("read QR: reader failed: %v", p)
 		}
 	}()
-	r.kept, r.ways = r.kept[:0], r.ways[:0]
+	r.kept, r.ways, r.hopeless = r.kept[:0], r.ways[:0], r.hopeless[:0]
 	if r.follow(g) {
 		return r.codes, nil
 	}
@@ -89,13 +96,13 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 func (r *reader) search(g *frame.Gray) {
 	whole := window{0, 0, g.Width, g.Height}
 	r.pass(g, g, whole, 1, &r.scanner, &r.first)
-	if len(r.codes) == 0 {
+	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
 		r.passScaled(g)
 	}
-	if len(r.codes) == 0 {
+	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
 		r.second(g)
 	}
-	if len(r.codes) == 0 {
+	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
 		r.readPairs(g)
 	}
 }
@@ -166,7 +173,8 @@ func (r *reader) readTriples(g *frame.Gray, how way) {
 	}
 }
 
-// taken says whether a finder of t lies in a code that was read.
+// taken says whether a finder of t lies in a code that was read, or all of them
+// in one that proved hopeless.
 func (r *reader) taken(t *triple) bool {
 	for i := range r.codes {
 		c := &r.codes[i]
@@ -174,7 +182,14 @@ func (r *reader) taken(t *triple) bool {
 			return true
 		}
 	}
-	return false
+	tries := 0
+	for i := range r.hopeless {
+		c := &r.hopeless[i]
+		if c.holds(t.corner.x, t.corner.y) && c.holds(t.right.x, t.right.y) && c.holds(t.lower.x, t.lower.y) {
+			tries++
+		}
+	}
+	return tries >= maxTries
 }
 
 // holds says whether a place lies within the code's corners.
@@ -230,10 +245,14 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 		if score > r.like {
 			r.doubt, r.like = code, score
 		}
+		if score > surelyCode && len(r.hopeless) < maxHopeless {
+			r.hopeless = append(r.hopeless, code)
+		}
 		return code, far, false
 	}
 	code.Text, code.Mirrored = symbol.Text, symbol.Mirrored
 	code.Part, code.Parts = symbol.Part, symbol.Parts
+	code.Figures = r.sampler.figures(r.decoder.Template(code.Version), t.corner.light)
 	if code.Mirrored {
 		code.Corners[1], code.Corners[3] = code.Corners[3], code.Corners[1]
 	}
