@@ -140,8 +140,8 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 	case 4, 5:
 		corner, other, last = third, a, b
 	}
-	t, ok := shape(g, corner, other, last)
-	if !ok {
+	t, ok := shape(corner, other, last)
+	if !ok || !t.measure(g) {
 		return false
 	}
 	code, _, ok := r.readTriple(g, &t)

@@ -29,6 +29,8 @@ type reader struct {
 	kept     []finder // of all passes
 	duos     []duo
 	bends    int // bent models that may still be tried
+	efforts  int // and symbols that may still be tried with all means
+	pixels   int // of patches that may still be cut
 	codes    []Code
 	ways     []way // how each of them was found
 	tracker  tracker
@@ -68,7 +70,8 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 	if err := g.Check(); err != nil {
 		return nil, fmt.Errorf("read QR: %w", err)
 	}
-	r.codes, r.doubt, r.like, r.bends = r.codes[:0], Code{}, 0, maxBends
+	r.codes, r.doubt, r.like = r.codes[:0], Code{}, 0
+	r.bends, r.efforts, r.pixels = maxBends, maxEfforts, maxPixels
 	if g.Width < leastSide || g.Height < leastSide {
 		return r.codes, nil
 	}
@@ -137,7 +140,7 @@ const (
 	enlargeUpTo = 1 << 17 // pixels
 	// Half the size takes out noise and textures; without either, and without
 	// a finder, nothing new is seen in it.
-	busyHits      = 800
+	busyHits      = 1300
 	shrinkAtLeast = 64 // pixels a side, after shrinking
 )
 
@@ -214,9 +217,13 @@ func (c *Code) holds(x, y float32) bool {
 func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32, ok bool) {
 	module := (t.corner.module + t.right.module + t.lower.module) / 3
 	known := r.expected != nil
+	if r.pixels <= 0 {
+		return code, far, false
+	}
 	if !r.fitter.patch.cut(g, t.window(module, known), module, t.corner.light) {
 		return code, far, false
 	}
+	r.pixels -= r.fitter.patch.w * r.fitter.patch.h
 	var symbol symbology.Symbol
 	var m model
 	var score float32
@@ -285,11 +292,13 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 	return m, score, s, ok
 }
 
-// A bent model is tried at most maxBends times a picture, and only believed to
-// be better by bendGain.
+// Bounds of the dearest means, and how much better a bent model must be to be
+// believed.
 const (
-	maxBends = 3
-	bendGain = 0.03
+	maxPixels  = 500_000 // of the patches that triples are looked at in, a picture
+	maxEfforts = 6         // symbols a picture that equaliser and erasures are tried on
+	maxBends   = 3
+	bendGain   = 0.03
 )
 
 // window is the part of the picture that a triple's symbol can be in, less where
@@ -322,6 +331,10 @@ func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
 	if s, ok = r.decodeAs(m, sharpenings[:], take); ok {
 		return s, true
 	}
+	if r.efforts == 0 {
+		return s, false
+	}
+	r.efforts--
 	template := r.decoder.Template(symbology.Version(m.n))
 	r.equaliser.load(&r.sampler)
 	for round := range equaliserRounds {

@@ -137,9 +137,10 @@ const (
 	// A place is worth the second stage if a finder was confirmed there, or if
 	// it has row hits, and some that a column bears out: a code has few, print
 	// and textures have none or many.
-	leastRaw  = 15
-	leastHits = 5
-	mostHits  = 20
+	leastRaw   = 15
+	leastHits  = 5
+	mostHits   = 20
+	leastShare = 5 // of all row hits, one in so many must be there
 	// prepared pictures are normalised over squares of so many pixels each way.
 	preparedReach = 11
 	sharpenReach  = 2
@@ -178,7 +179,7 @@ func (r *reader) second(g *frame.Gray) {
 		switch {
 		case confirmed && done == 0:
 			limit = len(preparations)
-		case region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits:
+		case region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits && raw*leastShare >= len(r.scanner.raw):
 			limit = 1
 		}
 		if r.look(g, w, 0, preparations[:limit]) {

@@ -22,12 +22,18 @@ const (
 	maxSideRatio   = 3.2 // longer side to the shorter
 	minSine        = 0.4
 	maxSpread      = 1.4 // of the modules a side that the two sides tell
-	maxTriples     = 12
+	maxPicked      = 16  // finders that triples are made of
+	maxMeasured    = 60  // triples whose sides are measured
+	maxTriples     = 12  // and that are tried
 )
 
 // triplesOf lists what three finders could be a code, the likeliest first.
 func triplesOf(to []triple, g *frame.Gray, f []finder) []triple {
 	to = to[:0]
+	if len(f) > maxPicked {
+		slices.SortStableFunc(f, func(a, b finder) int { return b.lines*64 + min(b.seen, 63) - a.lines*64 - min(a.seen, 63) })
+		f = f[:maxPicked]
+	}
 	for i := range f {
 		for j := range i {
 			for k := range j {
@@ -42,28 +48,39 @@ func triplesOf(to []triple, g *frame.Gray, f []finder) []triple {
 				// Seen flat, the corner is opposite the longest distance; tilted
 				// far, it may be any.
 				for _, c := range [...][3]int{{i, j, k}, {j, k, i}, {k, i, j}} {
-					if t, ok := shape(g, f[c[0]], f[c[1]], f[c[2]]); ok {
+					if t, ok := shape(f[c[0]], f[c[1]], f[c[2]]); ok {
 						to = append(to, t)
 					}
 				}
 			}
 		}
 	}
-	slices.SortStableFunc(to, func(a, b triple) int {
-		switch {
-		case a.flaw < b.flaw:
-			return -1
-		case a.flaw > b.flaw:
-			return 1
+	// The sides are measured of the likeliest only: that costs.
+	slices.SortStableFunc(to, byFlaw)
+	to = to[:min(len(to), maxMeasured)]
+	kept := to[:0]
+	for i := range to {
+		if t := to[i]; t.measure(g) {
+			kept = append(kept, t)
 		}
-		return 0
-	})
-	return to[:min(len(to), maxTriples)]
+	}
+	slices.SortStableFunc(kept, byFlaw)
+	return kept[:min(len(kept), maxTriples)]
+}
+
+func byFlaw(a, b triple) int {
+	switch {
+	case a.flaw < b.flaw:
+		return -1
+	case a.flaw > b.flaw:
+		return 1
+	}
+	return 0
 }
 
 // shape takes the first of three finders for the corner, orders the others, and
 // judges how they lie.
-func shape(g *frame.Gray, corner, a, b finder) (t triple, ok bool) {
+func shape(corner, a, b finder) (t triple, ok bool) {
 	t.corner, t.right, t.lower = corner, a, b
 	ux, uy := t.right.x-t.corner.x, t.right.y-t.corner.y
 	vx, vy := t.lower.x-t.corner.x, t.lower.y-t.corner.y
@@ -81,25 +98,27 @@ func shape(g *frame.Gray, corner, a, b finder) (t triple, ok bool) {
 	if ratio > maxSideRatio || sine < minSine {
 		return t, false
 	}
-	nu, okU := sideModules(g, &t.corner, &t.right)
-	nv, okV := sideModules(g, &t.corner, &t.lower)
-	if !okU || !okV {
-		return t, false
-	}
-	spread := max(nu, nv) / min(nu, nv)
-	if spread > maxSpread {
-		return t, false
-	}
-	t.n = (nu + nv) / 2
-	if t.n < 17 || t.n > 190 {
-		return t, false
-	}
 	cosine := float32(math.Sqrt(float64(max(0, 1-sine*sine))))
-	t.flaw = float32(math.Log(float64(ratio))) + cosine + 3*float32(math.Log(float64(spread))) +
-		float32(math.Log(float64(max(a.module, b.module, corner.module)/min(a.module, b.module, corner.module)))) +
+	t.flaw = log(ratio) + cosine +
+		log(max(a.module, b.module, corner.module)/min(a.module, b.module, corner.module)) +
 		float32(3*rayLines-t.corner.lines-t.right.lines-t.lower.lines)/(3*rayLines)
 	return t, true
 }
+
+// measure estimates the modules a side, which both sides must tell alike.
+func (t *triple) measure(g *frame.Gray) bool {
+	nu, okU := sideModules(g, &t.corner, &t.right)
+	nv, okV := sideModules(g, &t.corner, &t.lower)
+	if !okU || !okV {
+		return false
+	}
+	spread := max(nu, nv) / min(nu, nv)
+	t.n = (nu + nv) / 2
+	t.flaw += 3 * log(spread)
+	return spread <= maxSpread && t.n >= 17 && t.n <= 190
+}
+
+func log(v float32) float32 { return float32(math.Log(float64(v))) }
 
 // sideModules estimates the modules a side from the distance of two finders and
 // their module sizes along it.
