@@ -145,7 +145,7 @@ func TestSummary(t *testing.T) {
 	if diff := cmp.Diff(want, r.Categories); diff != "" {
 		t.Error(diff)
 	}
-	if len(r.Totals) != 2 || r.Totals[0].Frames != 2 || r.Totals[1].Frames != 1 || r.Source != "frames" {
+	if len(r.Totals) != 3 || r.Totals[0].Frames != 2 || r.Totals[1].Frames != 1 || r.Totals[2].Coded || r.Source != "frames" {
 		t.Errorf("totals %+v of %q", r.Totals, r.Source)
 	}
 	var b bytes.Buffer

@@ -14,7 +14,7 @@ type report struct {
 	// Categories with a code come before those without one, else in the order
 	// of the frames.
 	Categories       []category `json:"categories"`
-	Totals           []category `json:"totals"` // with a code, without one
+	Totals           []category `json:"totals"` // with a code, those of them read by the first, without one
 	Tracking         *tracking  `json:"tracking,omitempty"`
 	Event            string     `json:"event"` // counted, where it can be
 	InstructionsNote string     `json:"instructions_note,omitempty"`
@@ -80,7 +80,11 @@ func summarise(results []result, readers []string, o options) report {
 	r := report{Machine: machine(), Source: o.source(), Runs: o.runs, Readers: readers, Event: o.event}
 	groups := map[string][]result{}
 	var names []string
+	var read []result
 	for _, one := range results {
+		if one.readers[0].read {
+			read = append(read, one)
+		}
 		name := one.category
 		if _, seen := groups[name]; !seen {
 			names = append(names, name)
@@ -102,7 +106,7 @@ func summarise(results []result, readers []string, o options) report {
 	for _, t := range []struct {
 		name string
 		list []result
-	}{{"all with a code", coded}, {"all without a code", plain}} {
+	}{{"all with a code", coded}, {"those that " + readers[0] + " read", read}, {"all without a code", plain}} {
 		if len(t.list) > 0 {
 			r.Totals = append(r.Totals, sum(t.name, t.list, len(readers)))
 		}
