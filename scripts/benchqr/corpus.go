@@ -42,7 +42,7 @@ func load(o options) ([]item, error) {
 			some = append(some, it)
 		}
 	}
-	if len(some) == 0 {
+	if len(some) == 0 && (o.dir != "" || !o.wants("tracking")) {
 		return nil, errors.New("no frame to measure")
 	}
 	return some, nil

@@ -3,8 +3,11 @@
 //
 // It owns the artwork, the codes, the optics and the sensor of that imagined
 // camera. Nothing in it is taken from a real card, and it invents no person:
-// what a code says is the caller's. The same [Scene] gives the same frame, byte
-// for byte, on machines of one architecture (others may round differently).
+// what a code says is the caller's. What goes wrong on the way from a subject to
+// the frame is a [Fault] each; [Categories] are the benchmark's families of
+// scenes, by rising difficulty. The same [Scene] gives the
+// same frame, byte for byte, on machines of one architecture (others may round
+// differently).
 //
 // Lengths on a card are millimetres, in a frame pixels; brightness goes from 0
 // to 255.
