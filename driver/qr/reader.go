@@ -296,7 +296,7 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 // believed.
 const (
 	maxPixels  = 500_000 // of the patches that triples are looked at in, a picture
-	maxEfforts = 6         // symbols a picture that equaliser and erasures are tried on
+	maxEfforts = 6       // symbols a picture that equaliser and erasures are tried on
 	maxBends   = 3
 	bendGain   = 0.03
 )
