@@ -3,6 +3,7 @@ package qr
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -275,9 +276,7 @@ func BenchmarkRead(b *testing.B) {
 		"empty":   draw(b, qrframes.Scene{Seed: 1}),
 		"ruined":  draw(b, qrframes.Scene{Seed: 1, Subject: qrframes.Card, Payload: strings.Repeat("Mẫu|0123", 14), Damage: qrframes.Ruined}),
 	}
-	for name, g := range hostile() {
-		frames[name] = g
-	}
+	maps.Copy(frames, hostile())
 	for name, g := range frames {
 		b.Run(name, func(b *testing.B) {
 			r := NewReader()

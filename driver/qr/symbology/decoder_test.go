@@ -16,7 +16,7 @@ import (
 // grid encodes a text with the library.
 func grid(t testing.TB, text string, level Level, version int) Grid {
 	t.Helper()
-	hints := map[gozxing.EncodeHintType]interface{}{}
+	hints := map[gozxing.EncodeHintType]any{}
 	if version > 0 {
 		hints[gozxing.EncodeHintType_QR_VERSION] = version
 	}
