@@ -6,25 +6,30 @@
 // of what a text means (agent/credential). driver/qr/qrframes draws the frames
 // that the demo and the tests use.
 //
-// How a picture is read:
+// How a picture is read, each step with the file it lives in; README.md shows
+// them in pictures:
 //
 //   - blocks: a threshold for each square of 8×8 pixels, and where there is
 //     contrast at all;
-//   - scanner: in every third row, runs in the ratio 1:1:3:1:1, dark or light
-//     in the middle, borne out by the column through them;
-//   - gather: each such place is examined along lines in all directions, on
-//     which the edges of a finder pattern lie at 1.5, 2.5 and 3.5 modules,
-//     whatever turn and tilt; what passes is a finder with a centre finer than
-//     a pixel;
-//   - triplesOf: three finders that lie as those of a code do;
-//   - fitter: version and perspective are moved until all modules whose colour
-//     the standard fixes fit the picture best, its light taken out; how well
-//     they then fit is the judge of what is a code;
-//   - sampler: the modules, measured and sharpened in several ways, until
-//     error correction is content.
+//   - scan: in every third row, runs in the ratio 1:1:3:1:1, dark or light in
+//     the middle, borne out by the column through them;
+//   - rays: each such place is examined along lines in all directions, on which
+//     the edges of a finder pattern lie at 1.5, 2.5 and 3.5 modules, whatever
+//     turn and tilt; what passes is a finder with a centre finer than a pixel;
+//   - triples, pairs: three finders that lie as those of a code do, or two and
+//     the places where the third can be;
+//   - fit, mesh: version, perspective and bend are moved until all modules whose
+//     colour the standard fixes fit the picture best, its light taken out; how
+//     well they then fit is the judge of what is a code;
+//   - sample, equalise: the modules, measured, sharpened in several ways and
+//     equalised, until error correction is content;
+//   - second: where that reads nothing and leaves evidence of a code, the place
+//     is looked at again, at full strength;
+//   - track: the next picture is searched first where this one had a code.
 //
-// Codes too large or too small for that are sought in a smaller and in a larger
-// picture.
+// Each of them is bounded, so that no picture costs more than a set multiple of
+// an empty one. Once buffers have grown, a picture without a text costs no
+// allocation; one with it the text, and what gozxing takes to restore blocks.
 package qr
 
 import (
@@ -33,8 +38,9 @@ import (
 	"gateagent/driver/frame"
 )
 
-// Reader reads the codes of a picture. A Reader keeps buffers and is not safe
-// for concurrent use; different Readers are independent.
+// Reader reads the codes of pictures that follow each other. A Reader keeps
+// buffers and remembers where codes were, and is not safe for concurrent use;
+// different Readers are independent.
 type Reader interface {
 	// Read gives the codes in view, those that were read before those that
 	// were not. The slice is good until the next Read; the texts are the
