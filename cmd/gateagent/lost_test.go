@@ -27,11 +27,11 @@ func TestJournalLost(t *testing.T) {
 		a.waitEntries(n + 1)
 	}
 	o.delivered(a)
-	closeOffice()
-	_, held := o.ledger.count()
 	// Three people pass while central is away, and the broker loses what it
 	// takes for it: nobody but the box has them.
 	o.broker.Mute(func(_, topic string) bool { return strings.HasSuffix(topic, "/entry") })
+	closeOffice()
+	_, held := o.ledger.count()
 	for n := range 3 {
 		pty.Send(t, someone(10+n).card()+"\r")
 		a.waitEntries(6 + n)
