@@ -101,6 +101,37 @@ func TestPublicSets(t *testing.T) {
 	}
 }
 
+// TestPublicSetsTurned reads all of them in the three other rotations.
+func TestPublicSetsTurned(t *testing.T) {
+	const atLeast = 151 // of 153, each way
+	list := append(pictures(t, "zxing"), pictures(t, "zxing-cpp")...)
+	for quarters := 1; quarters < 4; quarters++ {
+		r, read := NewReader(), 0
+		for _, p := range list {
+			var g frame.Gray
+			if err := imagefile.Load(p.path, &g); err != nil {
+				t.Fatal(err)
+			}
+			codes, err := r.Read(turned(&g, quarters, false))
+			if err != nil {
+				t.Errorf("%s: %v", p.path, err)
+			}
+			for _, c := range codes {
+				switch {
+				case string(c.Text) == p.want:
+					read++
+				case c.Readable():
+					t.Errorf("%s: read %q, want %q", p.path, c.Text, p.want)
+				}
+			}
+		}
+		t.Logf("turned by %d degrees: %d of %d read", 90*quarters, read, len(list))
+		if read < atLeast {
+			t.Errorf("turned by %d degrees: %d of %d read, want at least %d", 90*quarters, read, len(list), atLeast)
+		}
+	}
+}
+
 func TestPublicSetsWithoutCode(t *testing.T) {
 	r, fooled := NewReader(), 0
 	list := pictures(t, "no-code")
