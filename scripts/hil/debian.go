@@ -143,7 +143,10 @@ func privateApt(dir string) ([]string, error) {
 			return nil, err
 		}
 	}
-	mirror := hostMirror("http://deb.debian.org/debian")
+	mirror, err := hostMirror()
+	if err != nil {
+		return nil, err
+	}
 	const signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
 	sources := fmt.Sprintf("deb %s %s %s main\ndeb %s %s-security %s-security main\n",
 		signed, mirror, guestRelease, signed, strings.TrimSuffix(mirror, "/"), guestRelease)
@@ -166,7 +169,7 @@ Dir::Etc "%[3]s/etc";
 }
 
 // hostMirror gives the archive that this machine itself uses.
-func hostMirror(fallback string) string {
+func hostMirror() (string, error) {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*") // the pattern is ours
 	for _, name := range append(files, "/etc/apt/sources.list") {
 		text, err := os.ReadFile(name)
@@ -175,11 +178,11 @@ func hostMirror(fallback string) string {
 		}
 		for word := range strings.FieldsSeq(string(text)) {
 			if strings.HasPrefix(word, "http") && strings.HasSuffix(strings.TrimSuffix(word, "/"), "/debian") {
-				return word
+				return word, nil
 			}
 		}
 	}
-	return fallback
+	return "", errors.New("no Debian archive in this machine's apt sources")
 }
 
 // unpackKernel takes the kernel's image and the modules we need out of a
