@@ -249,7 +249,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.Run("facts", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if f, _, err := s.Facts(people[i*7919%n].Number); err != nil || !f.Found {
+			if f, _, err := s.Facts(people[i*7919%n].Number, ""); err != nil || !f.Found {
 				b.Fatal(err)
 			}
 		}

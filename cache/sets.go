@@ -252,7 +252,7 @@ func (t *set) inForce() *generation {
 // versions were asked. A blocking fact (positive, quarantine) of any set wins,
 // otherwise the first set that knows the person. On an error the facts are what
 // the other sets say, and the lane's on_fault decides. It allocates nothing.
-func (s *Sets) Facts(n gate.Number) (facts gate.Facts, state gate.DataState, err error) {
+func (s *Sets) Facts(n gate.Number, card string) (facts gate.Facts, state gate.DataState, err error) {
 	if !n.Valid() {
 		return facts, state, errors.New("look up: not a number of twelve digits")
 	}

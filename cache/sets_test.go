@@ -67,7 +67,7 @@ func TestSetsSurviveReopening(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Facts(people[0].Number); !errors.Is(err, cache.ErrClosed) {
+	if _, _, err := s.Facts(people[0].Number, ""); !errors.Is(err, cache.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	staging := filepath.Join(dir, "vn", "staging", "3.db")
@@ -79,7 +79,7 @@ func TestSetsSurviveReopening(t *testing.T) {
 	if !ok || again.Version != 2 || !again.Issued.Equal(g.Issued) || again.Digest != g.Digest || again.BaseDay != cachetest.BaseDay {
 		t.Errorf("got %+v, %v", again, ok)
 	}
-	if f, _, err := s.Facts(people[17].Number); err != nil || f.Word != people[17].Word {
+	if f, _, err := s.Facts(people[17].Number, ""); err != nil || f.Word != people[17].Word {
 		t.Errorf("got %+v, %v", f, err)
 	}
 	if _, err := os.Stat(staging); !errors.Is(err, os.ErrNotExist) {
@@ -135,7 +135,7 @@ func TestSetsMerge(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			f, st, err := s.Facts(n)
+			f, st, err := s.Facts(n, "")
 			if err != nil || f.Found != (c.want != nil) || (c.want != nil && f.Word != *c.want) {
 				t.Errorf("got %+v, %v", f, err)
 			}
@@ -153,7 +153,7 @@ func TestOneMissingSetIsMissing(t *testing.T) {
 		cache.SetKey{Name: "other", KeyID: "k9"})
 	people := cachetest.People(10, 1)
 	put(t, s, 4, people)
-	f, st, err := s.Facts(people[0].Number)
+	f, st, err := s.Facts(people[0].Number, "")
 	if err != nil || !f.Found || !st.Missing || st.AsOf != 0 || st.N != 2 {
 		t.Errorf("got %+v, %+v, %v", f, st, err)
 	}
@@ -194,7 +194,7 @@ func TestStageRefusesWhatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, no := range steps {
-			err = w.Block(no, value)
+			err = w.Block(no, value, nil)
 		}
 		if !errors.Is(err, block.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
@@ -236,7 +236,7 @@ func TestSwitchUnderReaders(t *testing.T) {
 		wg.Go(func() {
 			last := uint64(0)
 			for i := r; !stop.Load(); i++ {
-				f, st, err := s.Facts(people[i%n].Number)
+				f, st, err := s.Facts(people[i%n].Number, "")
 				v := st.Sets[0].Version
 				if err != nil || !f.Found || uint64(f.Word) != v || v < last {
 					wrong.Add(1)
@@ -286,7 +286,7 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	i := 0
 	if n := testing.AllocsPerRun(500, func() {
 		i++
-		if f, _, err := s.Facts(people[i].Number); err != nil || !f.Found {
+		if f, _, err := s.Facts(people[i].Number, ""); err != nil || !f.Found {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -325,7 +325,7 @@ func TestNewestWholeVersionAfterACrash(t *testing.T) {
 			writeFile(t, filepath.Join(dir, "vn", "1.db"), one)
 			writeFile(t, filepath.Join(dir, "vn", "2.db"), c.two)
 			s := openSets(t, dir)
-			f, st, err := s.Facts(people[5].Number)
+			f, st, err := s.Facts(people[5].Number, "")
 			if err != nil || f.Word != people[5].Word || st.Sets[0].Version != c.want {
 				t.Errorf("got %+v, %+v, %v", f, st, err)
 			}
@@ -354,7 +354,7 @@ func TestFaultingSetFile(t *testing.T) {
 	}
 	faults := 0
 	for _, p := range people[:200] {
-		f, _, err := s.Facts(p.Number)
+		f, _, err := s.Facts(p.Number, "")
 		switch {
 		case errors.Is(err, cache.ErrDamaged):
 			faults++
@@ -369,7 +369,7 @@ func TestFaultingSetFile(t *testing.T) {
 		t.Error("the set does not ask for a new copy")
 	}
 	put(t, s, 1, people) // the same version again
-	if f, _, err := s.Facts(people[3].Number); err != nil || f.Word != people[3].Word {
+	if f, _, err := s.Facts(people[3].Number, ""); err != nil || f.Word != people[3].Word {
 		t.Errorf("after a new copy: %+v, %v", f, err)
 	}
 }
@@ -447,7 +447,7 @@ func TestSetsKillAndReopen(t *testing.T) {
 				t.Error(err)
 			}
 			for _, p := range people[:500] {
-				if f, _, err := sets.Facts(p.Number); err != nil || uint64(f.Word) != g.Version&0xfff {
+				if f, _, err := sets.Facts(p.Number, ""); err != nil || uint64(f.Word) != g.Version&0xfff {
 					t.Fatalf("version %d answers %+v, %v", g.Version, f, err)
 				}
 			}
@@ -493,7 +493,7 @@ func TestStagingOnAFullDisk(t *testing.T) {
 	}
 	writeFile(t, ballast, make([]byte, 5<<20)) // somebody else takes it
 	for no, value := range block.Pack(rows) {
-		if err = w.Block(no, value); err != nil {
+		if err = w.Block(no, value, nil); err != nil {
 			break
 		}
 	}
@@ -505,7 +505,7 @@ func TestStagingOnAFullDisk(t *testing.T) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("no room in the middle: %v", err)
 	}
-	if f, st, err := s.Facts(people[3].Number); err != nil || f.Word != people[3].Word || st.Sets[0].Version != 1 {
+	if f, st, err := s.Facts(people[3].Number, ""); err != nil || f.Word != people[3].Word || st.Sets[0].Version != 1 {
 		t.Errorf("got %+v, %+v, %v", f, st, err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "vn", "staging", "*"))

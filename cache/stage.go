@@ -140,7 +140,7 @@ func (w *stage) begin() (err error) {
 	return nil
 }
 
-func (w *stage) Block(no uint64, value []byte) error {
+func (w *stage) Block(no uint64, value, _ []byte) error {
 	if w.err == nil {
 		w.err = guard(func() error { return w.add(no, value) })
 	}

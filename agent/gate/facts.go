@@ -62,6 +62,14 @@ type Facts struct {
 	Found bool
 	Word  Word
 	Base  Day // base day of the set that answered
+	// HasExtras says that Extras hold what the word's extras flag promises,
+	// or what further sets say; without it a word with the flag says that
+	// there is more to know than is known here.
+	HasExtras bool
+	Extras    Extras
+	// CardMismatch is true when what is printed on the card (name, birth
+	// date, issue date) is not what central has for this number.
+	CardMismatch bool
 }
 
 // Day gives the absolute day of the word.

@@ -40,9 +40,10 @@ func (Key) GoString() string { return "key(hidden)" }
 // Pseudonymer computes pseudonyms under one key without allocating. It is not
 // safe for concurrent use.
 type Pseudonymer struct {
-	mac hash.Hash
-	in  [12]byte
-	sum [sha256.Size]byte
+	mac  hash.Hash
+	in   [12]byte
+	sum  [sha256.Size]byte
+	card []byte
 }
 
 // NewPseudonymer keys a Pseudonymer.
@@ -56,4 +57,16 @@ func (p *Pseudonymer) Of(n Number) Pseudonym {
 	out := p.mac.Sum(p.sum[:0])
 	clear(p.in[:])
 	return Pseudonym(binary.BigEndian.Uint64(out))
+}
+
+// Check gives the 16 check bits over what a card says of the bearer of n: the
+// first two bytes of HMAC-SHA-256(key, "card" NUL number card). card is
+// [Claim.Card] and must not be empty. It is never 0, which stands for "none".
+func (p *Pseudonymer) Check(n Number, card string) uint16 {
+	p.card = append(append(append(p.card[:0], "card\x00"...), n...), card...)
+	p.mac.Reset()
+	p.mac.Write(p.card)
+	out := p.mac.Sum(p.sum[:0])
+	clear(p.card)
+	return max(binary.BigEndian.Uint16(out), 1)
 }

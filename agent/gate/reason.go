@@ -44,6 +44,8 @@ const (
 	ReasonUnknownPlaceCode  Reason = "unknown_place_code"
 	ReasonSixFields         Reason = "six_fields"
 	ReasonExtraFields       Reason = "extra_fields"
+	// What the card says is not what central has for its number (check bits).
+	ReasonCardDataMismatch Reason = "card_data_mismatch"
 )
 
 // Reasons lists every code, in the order above: for checks and metrics.
@@ -55,5 +57,6 @@ func Reasons() []Reason {
 		ReasonClockUntrusted, ReasonStaleData, ReasonExpiredData, ReasonNoData, ReasonPolicyNotInForce,
 		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault,
 		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
+		ReasonCardDataMismatch,
 	}
 }

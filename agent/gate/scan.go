@@ -102,7 +102,11 @@ type Claim struct {
 	// birth and issue day (PAYLOADS §1.3); zero when it does not expire.
 	Expires Date
 	// Name in NFC, for the guard's screen only; never stored or sent.
-	Name     string
+	Name string
+	// Card is what the check bits of a data set are made over: name, birth
+	// date and issue date in the one form that central uses too. Empty when
+	// the credential does not carry all three. Never stored or sent.
+	Card     string
 	Warnings ClaimFlags
 }
 

@@ -21,7 +21,7 @@ func (j instant) AppendPassage(gate.Passage) *gate.Receipt { return j.done }
 // green finds everybody vaccinated.
 type green struct{}
 
-func (green) Facts(gate.Number) (gate.Facts, gate.DataState, error) {
+func (green) Facts(gate.Number, string) (gate.Facts, gate.DataState, error) {
 	now := time.Now()
 	return gate.Facts{Found: true, Word: gate.Word(gate.FactCompleted) << 12, Base: gate.DayOf(now) - 100},
 		gate.DataState{N: 1, AsOf: now.UnixMilli()}, nil

@@ -48,7 +48,7 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 	var fault error
 	if claim.Number.Valid() {
 		began := time.Now()
-		facts, state, err := l.o.Facts.Facts(claim.Number)
+		facts, state, err := l.o.Facts.Facts(claim.Number, claim.Card)
 		entry.Lookup = time.Since(began)
 		in.Facts, in.DataAge, fault = facts, dataAge(state, now), err
 		entry.Data = slices.Clone(state.Sets[:min(state.N, gate.MaxSets)])

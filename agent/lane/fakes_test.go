@@ -298,7 +298,7 @@ type facts struct {
 	state *gate.DataState
 }
 
-func (f *facts) Facts(n gate.Number) (gate.Facts, gate.DataState, error) {
+func (f *facts) Facts(n gate.Number, _ string) (gate.Facts, gate.DataState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, n)

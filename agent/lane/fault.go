@@ -82,7 +82,7 @@ const nobody gate.Number = "000000000000"
 // probe looks whether a fault is over while nobody comes.
 func (l *Lane) probe() {
 	if l.faults.store != nil {
-		_, _, err := l.o.Facts.Facts(nobody)
+		_, _, err := l.o.Facts.Facts(nobody, "")
 		l.setFault(gate.ReasonStoreFault, err)
 	}
 	switch {

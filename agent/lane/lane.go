@@ -45,7 +45,7 @@ type Relay interface {
 // FactsReader knows what the data sets say about a person, and of which
 // versions and age that is.
 type FactsReader interface {
-	Facts(gate.Number) (gate.Facts, gate.DataState, error)
+	Facts(n gate.Number, card string) (gate.Facts, gate.DataState, error)
 }
 
 // Rules are one version of a policy.

@@ -10,7 +10,7 @@ import (
 // Store is what sync/snapshot and a lane need of the data sets.
 type Store interface {
 	Stager
-	Facts(gate.Number) (gate.Facts, gate.DataState, error)
+	Facts(n gate.Number, card string) (gate.Facts, gate.DataState, error)
 	Generation(set string) (gate.Generation, bool)
 	Vouch(gate.Generation) error
 }
@@ -27,7 +27,7 @@ func TestStore(t *testing.T, open func(t *testing.T, set, keyID string, key gate
 
 	t.Run("empty", func(t *testing.T) {
 		s := open(t, set, keyID, key)
-		f, st, err := s.Facts(people[0].Number)
+		f, st, err := s.Facts(people[0].Number, "")
 		if err != nil || f.Found || !st.Missing || st.AsOf != 0 || st.N != 1 || st.Sets[0] != (gate.SetVersion{Set: set}) {
 			t.Errorf("got %+v, %+v, %v", f, st, err)
 		}
@@ -41,7 +41,7 @@ func TestStore(t *testing.T, open func(t *testing.T, set, keyID string, key gate
 			t.Fatal(err)
 		}
 		for _, p := range people {
-			f, st, err := s.Facts(p.Number)
+			f, st, err := s.Facts(p.Number, "")
 			if err != nil || !f.Found || f.Word != p.Word || f.Base != BaseDay {
 				t.Fatalf("got %+v, %v, want %#x", f, err, p.Word)
 			}
@@ -50,7 +50,7 @@ func TestStore(t *testing.T, open func(t *testing.T, set, keyID string, key gate
 			}
 		}
 		for _, p := range strangers {
-			if f, _, err := s.Facts(p.Number); err != nil || f.Found {
+			if f, _, err := s.Facts(p.Number, ""); err != nil || f.Found {
 				t.Fatalf("a stranger: %+v, %v", f, err)
 			}
 		}
@@ -111,7 +111,7 @@ func TestStore(t *testing.T, open func(t *testing.T, set, keyID string, key gate
 		if err := Load(s, Describe(set, 4, "k2", rows), rows); err != nil {
 			t.Fatal(err)
 		}
-		f, st, err := s.Facts(people[0].Number)
+		f, st, err := s.Facts(people[0].Number, "")
 		if err != nil || f.Found || !st.Missing || st.Sets[0].Version != 4 {
 			t.Errorf("got %+v, %+v, %v", f, st, err)
 		}
@@ -133,7 +133,7 @@ func TestStore(t *testing.T, open func(t *testing.T, set, keyID string, key gate
 		if !ok || !g.Issued.Equal(newer.Issued) || string(g.Manifest) != "again" {
 			t.Errorf("got %v %q, %v", g.Issued, g.Manifest, ok)
 		}
-		if _, st, _ := s.Facts(people[0].Number); st.AsOf != newer.Issued.UnixMilli() {
+		if _, st, _ := s.Facts(people[0].Number, ""); st.AsOf != newer.Issued.UnixMilli() {
 			t.Errorf("as of %d", st.AsOf)
 		}
 		newer.Version++

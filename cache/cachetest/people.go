@@ -88,7 +88,7 @@ func Load(s Stager, g gate.Generation, rows []block.Row) error {
 		return err
 	}
 	for no, value := range block.Pack(rows) {
-		if err := w.Block(no, value); err != nil {
+		if err := w.Block(no, value, nil); err != nil {
 			if aerr := w.Abort(); aerr != nil {
 				return aerr
 			}

@@ -168,11 +168,11 @@ func (n noJournal) refuse() *gate.Receipt {
 
 // Facts asks the data sets; without any, nobody is known and the data is
 // missing, which the policy sends to the guard.
-func (b *box) Facts(n gate.Number) (gate.Facts, gate.DataState, error) {
+func (b *box) Facts(n gate.Number, card string) (gate.Facts, gate.DataState, error) {
 	if b.sets == nil {
 		return gate.Facts{}, gate.DataState{Missing: true}, nil
 	}
-	return b.sets.Facts(n)
+	return b.sets.Facts(n, card)
 }
 
 // useRules puts a policy into force.

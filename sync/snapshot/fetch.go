@@ -224,7 +224,7 @@ func feed(w gate.GenerationWriter, t *target, c wire.Chunk, body []byte) error {
 			return fmt.Errorf("block %d in a chunk of blocks %d to %d", no, c.First, c.Last)
 		}
 		people += uint64(len(value) / t.gen.Width)
-		store = w.Block(no, value)
+		store = w.Block(no, value, nil)
 		return store
 	})
 	switch {

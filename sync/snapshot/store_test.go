@@ -73,7 +73,7 @@ type memWriter struct {
 	done   bool
 }
 
-func (w *memWriter) Block(no uint64, value []byte) error {
+func (w *memWriter) Block(no uint64, value, _ []byte) error {
 	if len(w.blocks) > 0 && no <= w.last {
 		w.s.t.Errorf("block %d after %d", no, w.last)
 	}

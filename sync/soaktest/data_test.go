@@ -73,7 +73,7 @@ func (o *office) version(ver uint64, n int) (manifest []byte, chunks map[string]
 func wantVersion(t *testing.T, b *box, ver uint64, people int) {
 	t.Helper()
 	for _, n := range []int{0, 1, people / 2, people - 1, people} {
-		f, st, err := b.sets.Facts(number(n))
+		f, st, err := b.sets.Facts(number(n), "")
 		if err != nil || st.Sets[0].Version != ver || f.Found != (n < people) {
 			t.Fatalf("person %d: %+v in version %d, %v", n, f, st.Sets[0].Version, err)
 		}
