@@ -46,34 +46,50 @@ func (b *blocks) of(g *frame.Gray) {
 	b.openGate()
 }
 
-// means adds eight pixels at once, in lanes of 16 bits. The range is that of
-// eight pixels in two rows.
+// means samples two rows of each block: over the 5×5 blocks of a threshold they
+// are enough, and memory is read once less. Eight pixels are added at once, in
+// lanes of 16 bits. The range is that of every other pixel of the two.
 func (b *blocks) means(g *frame.Gray) {
-	const lanes = 0x00FF00FF00FF00FF
 	for by := range b.rows {
 		out, ranges := b.mean[by*b.columns:(by+1)*b.columns], b.ranges[by*b.columns:(by+1)*b.columns]
 		at := by * blockSize * g.Stride
-		var r [blockSize][]byte
-		for i := range r {
-			r[i] = g.Pix[at+i*g.Stride:][:b.columns*blockSize]
-		}
+		upper := g.Pix[at+2*g.Stride:][:len(out)*blockSize]
+		lower := g.Pix[at+5*g.Stride:][:len(out)*blockSize]
+		ranges = ranges[:len(out)]
 		for bx := range out {
-			var even, odd uint64
-			o := bx * blockSize
-			for i := range r {
-				v := binary.LittleEndian.Uint64(r[i][o : o+8])
-				even += v & lanes
-				odd += v >> 8 & lanes
-			}
-			even += odd // at most 16·255 in each lane
-			even += even >> 32
-			out[bx] = uint8((uint32(even&0xFFFF) + uint32(even>>16&0xFFFF)) >> 6)
-			p, q := r[2][o:o+8], r[5][o:o+8]
-			hi := max(max(p[0], p[2], p[4], p[6]), max(q[1], q[3], q[5], q[7]))
-			lo := min(min(p[0], p[2], p[4], p[6]), min(q[1], q[3], q[5], q[7]))
-			ranges[bx] = hi - lo
+			p, q := binary.LittleEndian.Uint64(upper[bx*blockSize:]), binary.LittleEndian.Uint64(lower[bx*blockSize:])
+			even, odd := p&lanes, q>>8&lanes
+			sum := even + odd + p>>8&lanes + q&lanes
+			sum += sum >> 32
+			out[bx] = uint8((uint32(sum&0xFFFF) + uint32(sum>>16&0xFFFF)) >> 4)
+			// Both ends in one word: the largest, and 255 less the smallest.
+			hi, lo := spread(even, odd)
+			lo ^= lanes
+			m := largest(hi&low32|lo<<32, hi>>32|lo&^low32)
+			m = largest(m, m>>16)
+			ranges[bx] = uint8(m + m>>32 - 255)
 		}
 	}
+}
+
+const (
+	lanes = 0x00FF00FF00FF00FF // bytes in lanes of 16 bits
+	ones  = 0x0001000100010001
+	low32 = 1<<32 - 1
+)
+
+// spread gives the larger and the smaller of each two bytes in lanes of 16 bits.
+func spread(a, b uint64) (hi, lo uint64) {
+	d := a | ones<<8 - b // bit 8 of a lane is set where a is not the smaller
+	m := d >> 8 & ones
+	d &= m<<8 - m
+	return b + d, a - d
+}
+
+// largest is the first half of spread.
+func largest(a, b uint64) uint64 {
+	hi, _ := spread(a, b)
+	return hi
 }
 
 // smooth takes the mean of 5×5 block means, of fewer at the edges.

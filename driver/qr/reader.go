@@ -142,18 +142,22 @@ const (
 	// a finder, nothing new is seen in it.
 	busyHits      = 1300
 	shrinkAtLeast = 64 // pixels a side, after shrinking
+	leastBlocks   = 40 // a side
 )
 
 func (r *reader) passScaled(g *frame.Gray) {
 	busy := len(r.scanner.raw) >= busyHits || len(r.kept) > 0
 	for _, k := range [...]int{2, 4} {
-		if k == 2 && !busy {
-			continue
-		}
-		if len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
+		if busy && len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
 			shrink(&r.scaled, g, k)
 			r.pass(g, &r.scaled, window{}, float32(k), &r.close, &r.again)
 		}
+	}
+	if len(r.codes) == 0 && min(r.first.columns, r.first.rows) >= leastBlocks {
+		// The means of blocks are a picture too, there already.
+		b := &r.first
+		means := frame.Gray{Pix: b.mean, Width: b.columns, Height: b.rows, Stride: b.columns}
+		r.pass(g, &means, window{}, blockSize, &r.close, &r.again)
 	}
 	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
 		enlarge(&r.scaled, g, enlargeBy)

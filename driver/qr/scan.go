@@ -1,6 +1,7 @@
 package qr
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"gateagent/driver/frame"
@@ -56,48 +57,70 @@ func (s *scanner) find(g *frame.Gray, b *blocks, w window) {
 	}
 }
 
-// row lists the edges of a row, the first being from light to dark. A block at
-// once becomes a byte of bits; blocks without contrast cost next to nothing.
+// row lists the edges of a row, the first being from light to dark. The eight
+// pixels of a block are compared at once; eight blocks without contrast cost
+// hardly more than one.
 func (s *scanner) row(row []byte, thresholds []uint8, left, right int) {
-	s.edges = s.edges[:0]
-	dark := uint32(0)
+	if most := len(row) + 2; cap(s.edges) < most {
+		s.edges = make([]int32, most)
+	}
+	edges := s.edges[:cap(s.edges)]
+	n := 0
+	dark := uint64(0)
 	for bx := left; bx < right; bx++ {
 		t := thresholds[bx]
-		var m uint32
+		var m uint64
 		switch t {
 		case 0:
 			if dark == 0 {
+				for bx+8 < right && binary.LittleEndian.Uint64(thresholds[bx+1:]) == 0 {
+					bx += 8
+				}
 				continue
 			}
 		case 255:
 			if dark == 1 {
 				continue
 			}
-			m = 0xFF
+			m = tops
 		default:
-			p := row[bx*blockSize:][:blockSize:blockSize]
-			u := uint32(t)
-			m = (uint32(p[0])-u)>>31 | (uint32(p[1])-u)>>31<<1 | (uint32(p[2])-u)>>31<<2 | (uint32(p[3])-u)>>31<<3 |
-				(uint32(p[4])-u)>>31<<4 | (uint32(p[5])-u)>>31<<5 | (uint32(p[6])-u)>>31<<6 | (uint32(p[7])-u)>>31<<7
+			m = below(binary.LittleEndian.Uint64(row[bx*blockSize:]), t)
 		}
-		change := (m ^ (m<<1 | dark)) & 0xFF
-		dark = m >> 7
+		change := m ^ (m<<8 | dark<<7)
+		dark = m >> 63
 		for change != 0 {
-			i := bits.TrailingZeros32(change)
-			s.edges = append(s.edges, int32(bx*blockSize+i))
+			edges[n] = int32(bx*blockSize + bits.TrailingZeros64(change)>>3)
+			n++
 			change &= change - 1
 		}
 	}
 	end := right * blockSize
 	if right == len(thresholds) { // pixels that make no whole block
-		for t := uint32(max(thresholds[right-1], 1)); end < len(row); end++ {
-			if now := (uint32(row[end]) - t) >> 31; now != dark {
-				s.edges = append(s.edges, int32(end))
+		for t := max(thresholds[right-1], 1); end < len(row); end++ {
+			now := uint64(0)
+			if row[end] < t {
+				now = 1
+			}
+			if now != dark {
+				edges[n] = int32(end)
+				n++
 				dark = now
 			}
 		}
 	}
-	s.edges = append(s.edges, int32(end))
+	edges[n] = int32(end)
+	s.edges = edges[:n+1]
+}
+
+// tops are the highest bits of eight bytes.
+const tops = 0x8080808080808080
+
+// below marks, in their highest bits, those of eight bytes that are less than t.
+func below(v uint64, t uint8) uint64 {
+	u := uint64(uint32(t) * 0x01010101)
+	u |= u << 32
+	d := (v | tops) - u&^tops // the lower seven bits, without borrowing from the next byte
+	return (^v&u | ^(v^u)&^d) & tops
 }
 
 // match seeks 1:1:3:1:1 among the runs of a row, dark or light in the middle.
@@ -123,34 +146,49 @@ func (s *scanner) match(y int32) {
 
 func off(v int32) int32 { return max(v, -v) }
 
-// confirm looks along the column through a row hit for the same ratio.
+// confirm looks along the column through a row hit for the same ratio. Each run
+// is followed no further than a pattern allows that those before it belong to:
+// bars and letters are done with at once.
 func (s *scanner) confirm(g *frame.Gray, b *blocks, r *rowHit) {
 	x, y := int(r.from+r.to)/2, int(r.y)
-	limit := int(r.total)*5/2 + 3
-	up, ok := arm(g, b, x, y, -1, r.light, limit)
-	if !ok {
+	across := int(r.total)
+	c := columnOf(g, b, x)
+	dark := !r.light // the middle is
+	// The pattern is two fifths to five halves as high as it is wide.
+	most := (20*across + 7) / 14
+	up := c.run(y, -1, dark, most)
+	if up == 0 || up > most || up > y {
 		return
 	}
-	down, ok := arm(g, b, x, y, 1, r.light, limit)
-	if !ok {
+	down := c.run(y+1, 1, dark, most-up)
+	middle := up + down
+	if middle > most || 14*middle < 8*across/5-7 || y+1+down >= g.Height {
 		return
 	}
-	total := up[2] + down[2] - 1
-	if total*5 < int(r.total)*2 || total*2 > int(r.total)*5 {
+	most = (7*middle + 9) / 8
+	above := c.run(y-up, -1, !dark, most)
+	if above > most || up+above > y {
+		return
+	}
+	below := c.run(y+1+down, 1, !dark, most)
+	if below > most || y+1+down+below >= g.Height {
+		return
+	}
+	// The outermost runs may be cut off by the edge of the picture.
+	top := c.run(y-up-above, -1, dark, most)
+	bottom := c.run(y+1+down+below, 1, dark, most)
+	total := middle + above + below + top + bottom
+	if max(top, bottom) > most || total*5 < across*2 || total*2 > across*5 {
 		return
 	}
 	slack := 3*total/2 + 7
-	middle := up[0] + down[0] - 1
-	if absInt(14*middle-6*total) > slack+total/2 {
+	if absInt(14*middle-6*total) > slack+total/2 ||
+		absInt(14*above-2*total) > slack || absInt(14*below-2*total) > slack ||
+		absInt(14*top-2*total) > slack || absInt(14*bottom-2*total) > slack {
 		return
 	}
-	for _, run := range [...]int{up[1] - up[0], up[2] - up[1], down[1] - down[0], down[2] - down[1]} {
-		if absInt(14*run-2*total) > slack {
-			return
-		}
-	}
 	s.hits = append(s.hits, hit{
-		x: float32(r.from+r.to) / 2, y: float32(y) + 0.5 + float32(down[0]-up[0])/2,
+		x: float32(r.from+r.to) / 2, y: float32(y) + 0.5 + float32(down+1-up)/2,
 		across: float32(r.total) / 7, down: float32(total) / 7, light: r.light, row: r.y,
 		contrast: b.ranges[min(y/blockSize, b.rows-1)*b.columns+min(x/blockSize, b.columns-1)],
 	})
@@ -158,35 +196,46 @@ func (s *scanner) confirm(g *frame.Gray, b *blocks, r *rowHit) {
 
 func absInt(v int) int { return max(v, -v) }
 
-// arm walks from a pixel up or down through the three runs of half a finder
-// pattern and gives where each ends, in pixels from the start.
-func arm(g *frame.Gray, b *blocks, x, y, step int, light bool, limit int) (ends [3]int, ok bool) {
-	at := y*g.Stride + x
-	bx := min(x/blockSize, b.columns-1)
-	want := !light // dark in the middle
+// column is a column of pixels with its thresholds.
+type column struct {
+	pix        []byte // the first is the column's
+	stride     int
+	height     int
+	thresholds []uint8 // likewise
+	columns    int
+	last       int // block
+}
+
+func columnOf(g *frame.Gray, b *blocks, x int) column {
+	return column{g.Pix[x:], g.Stride, g.Height, b.threshold[min(x/blockSize, b.columns-1):], b.columns, b.rows - 1}
+}
+
+// run is how many pixels in line from y on, up or down, are dark (or light): at
+// most one more than limit.
+func (c *column) run(y, step int, dark bool, limit int) int {
 	n := 0
-	for i := range ends {
-		for {
-			if y < 0 || y >= g.Height {
-				if i == 2 {
-					break // cut off by the edge, at the outer run
-				}
-				return ends, false
+	for n <= limit && uint(y) < uint(c.height) {
+		by := min(y/blockSize, c.last)
+		t := c.thresholds[by*c.columns]
+		left := y - by*blockSize + 1 // in this block
+		if step > 0 {
+			left = blockSize - (y - by*blockSize)
+			if by == c.last {
+				left = c.height - y
 			}
-			t := b.threshold[min(y/blockSize, b.rows-1)*b.columns+bx]
-			if (g.Pix[at] < t) != want {
-				break
-			}
-			if n++; n > limit {
-				return ends, false
-			}
-			y += step
-			at += step * g.Stride
 		}
-		ends[i] = n
-		want = !want
+		left = min(left, limit+1-n)
+		at := y * c.stride
+		for range left {
+			if (c.pix[at] < t) != dark {
+				return n
+			}
+			n++
+			at += step * c.stride
+		}
+		y += step * left
 	}
-	return ends, ends[0] > 0 && ends[1] > ends[0] && ends[2] > ends[1]
+	return n
 }
 
 // window is a part of a picture, in whole pixels.

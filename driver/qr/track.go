@@ -13,7 +13,7 @@ type track struct {
 
 // way is the kind of pass that found a code.
 type way struct {
-	shrink   int // of the first stage: 1, 2 or 4; 0 for the others
+	shrink   int // of the first stage: 1, 2, 4 or 8; 0 for the others
 	prepared int // of the second stage: 1 plus the preparation; 0 for the others
 	far      [2]float32
 }
