@@ -9,7 +9,8 @@ type parser struct {
 	out     []byte // the text so far
 	raw     []byte // bytes of the segment at hand
 	charset int    // the ECI in force, noCharset for none
-	fnc1    bool   // FNC1 was seen: % stands for the separator in alphanumeric segments
+	sets    charsets
+	fnc1    bool // FNC1 was seen: % stands for the separator in alphanumeric segments
 
 	part, parts int
 	parity      byte
@@ -19,7 +20,7 @@ type parser struct {
 const noCharset = -1
 
 func (p *parser) reset(data []byte, version int) {
-	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset}
+	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset, sets: p.sets}
 }
 
 // text copies what was read.
@@ -41,6 +42,18 @@ func (p *parser) bits(n int) (v int, ok bool) {
 		n -= take
 	}
 	return v, true
+}
+
+// padding is how many whole pad codewords follow what was parsed, the others
+// behind them being pad codewords too; 0 if anything else is there (§7.4.10).
+func (p *parser) padding() int {
+	rest := p.data[(p.at+7)/8:]
+	for i, w := range rest {
+		if w != [...]byte{0xEC, 0x11}[i%2] {
+			return 0
+		}
+	}
+	return len(rest)
 }
 
 // The mode indicators of table 2.
@@ -123,7 +136,7 @@ func (p *parser) segment(mode int) bool {
 			b, _ := p.bits(8)
 			p.raw = append(p.raw, byte(b))
 		}
-		p.out, ok = appendText(p.out, p.raw, p.charset)
+		p.out, ok = p.sets.appendText(p.out, p.raw, p.charset)
 		return ok
 	default:
 		return p.kanji(count)
@@ -206,7 +219,7 @@ func (p *parser) kanji(count int) bool {
 		p.raw = append(p.raw, byte(c>>8), byte(c))
 	}
 	var ok bool
-	p.out, ok = appendShiftJIS(p.out, p.raw)
+	p.out, ok = p.sets.appendShiftJIS(p.out, p.raw)
 	return ok
 }
 

@@ -33,13 +33,16 @@ const (
 	// Plain restores errors alone.
 	Plain Effort = iota
 	// Soft also tries the least sure codewords as erasures, where errors alone
-	// are too many. It keeps some redundancy to know a right answer by.
+	// are too many.
 	Soft
 )
 
 // Decode decodes a grid, as seen or mirrored, whichever its format information
-// speaks for. An error is one of this package's; nothing is allocated before
-// the text is known.
+// speaks for. An error is one of this package's; nothing is allocated but the
+// text.
+//
+// A text is given only on enough evidence: a grid of no code, or of one beyond
+// reading, gives a text less than once in 2⁴⁰ times.
 func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 	version := Version(g.N)
 	if version == 0 || len(g.Dark) != g.N*g.N {
@@ -62,14 +65,21 @@ func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 			continue
 		}
 		s := Symbol{Version: version, Level: f.level, Mask: f.mask, Mirrored: mirror}
-		var e error
-		if s.Corrected, e = d.codewords(g, f, mirror, effort); e != nil {
+		d.read(g, d.Template(version), f.mask, mirror)
+		l := layoutOf(version, f.level)
+		corrected, evidence, ok := d.restore(l, effort)
+		if !ok {
+			err = ErrCodewords
+			continue
+		}
+		s.Corrected = corrected
+		d.parser.reset(d.data, version)
+		if e := d.parser.parse(); e != nil {
 			err = e
 			continue
 		}
-		d.parser.reset(d.data, version)
-		if e = d.parser.parse(); e != nil {
-			err = e
+		if l.blocks == 1 && evidence+float64(8*d.parser.padding()) < enoughEvidence-parsed {
+			err = ErrCodewords
 			continue
 		}
 		s.Text = d.parser.text()
@@ -77,13 +87,6 @@ func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 		return s, nil
 	}
 	return Symbol{}, err
-}
-
-// codewords reads and restores the data codewords into d.data.
-func (d *Decoder) codewords(g Grid, f format, mirror bool, effort Effort) (corrected int, err error) {
-	version := Version(g.N)
-	d.read(g, d.Template(version), f.mask, mirror)
-	return d.restore(layoutOf(version, f.level), effort)
 }
 
 // read takes the codewords off the grid: two columns at a time from the right,
@@ -136,23 +139,26 @@ func (d *Decoder) read(g Grid, t *Template, mask int, mirror bool) {
 }
 
 // restore takes the blocks apart (§7.6), restores each, and puts their data one
-// after the other into d.data.
-func (d *Decoder) restore(l layout, effort Effort) (corrected int, err error) {
+// after the other into d.data. It tells how many codewords were wrong, and the
+// evidence for the block that has least of it: where there are several, it is
+// enough for each.
+func (d *Decoder) restore(l layout, effort Effort) (corrected int, least float64, ok bool) {
 	d.data = d.data[:0]
+	least = 8 * maxCheck
 	for b := range l.blocks {
 		d.gather(l, b)
 		data := l.data
 		if b >= l.short {
 			data++
 		}
-		wrong, ok := d.restoreBlock(l.check, effort)
+		wrong, e, ok := d.restoreBlock(l, effort)
 		if !ok {
-			return 0, ErrCodewords
+			return 0, 0, false
 		}
-		corrected += wrong
+		corrected, least = corrected+wrong, min(least, e)
 		d.data = append(d.data, d.block[:data]...)
 	}
-	return corrected, nil
+	return corrected, least, true
 }
 
 // gather picks block b out of the interleaved codewords.
@@ -174,15 +180,36 @@ func (d *Decoder) gather(l layout, b int) {
 	}
 }
 
-// spareCheckwords is the redundancy that erasures leave to know a wrong answer
-// by: a random block passes by chance once in 256 to that power, less what the
-// search tries.
-const spareCheckwords = 4
+// erasureSteps is how many sets of doubtful codewords are tried on a block: an
+// eighth, two eighths … of as many as there are check words.
+const erasureSteps = 8
 
 // restoreBlock restores the gathered block in place.
-func (d *Decoder) restoreBlock(check int, effort Effort) (wrong int, ok bool) {
-	if wrong, ok = d.corrector.errors(d.block, check); ok || effort == Plain {
-		return wrong, ok
+func (d *Decoder) restoreBlock(l layout, effort Effort) (wrong int, worth float64, ok bool) {
+	check := l.check
+	d.seen = append(d.seen[:0], d.block...)
+	need := float64(enoughEvidence)
+	if l.blocks == 1 && effort == Plain {
+		need = 0 // Decode judges, with what the data say
+	} else if l.blocks == 1 {
+		need -= parsed
+	}
+	try := func(erased []uint8) bool {
+		var others int
+		if wrong, others, ok = d.corrector.restore(d.block, check, erased, (check-len(erased))/2); !ok {
+			return false
+		}
+		if worth = evidence(d.seen, d.block, check, erased, others); worth >= need {
+			return true
+		}
+		copy(d.block, d.seen)
+		return false
+	}
+	if try(nil) {
+		return wrong, worth, true
+	}
+	if effort == Plain {
+		return 0, 0, false
 	}
 	// The codewords in order of doubt: by insertion, since they are few and
 	// nothing must be allocated.
@@ -195,13 +222,11 @@ func (d *Decoder) restoreBlock(check int, effort Effort) (wrong int, ok bool) {
 		}
 		d.erased[j] = uint8(i)
 	}
-	d.seen = append(d.seen[:0], d.block...)
-	for quarters := 1; quarters <= 4; quarters++ {
-		n := min(len(d.erased), (check-spareCheckwords)*quarters/4)
-		if wrong, ok = d.corrector.erasures(d.block, check, d.erased[:n], spareCheckwords); ok {
-			return wrong, true
+	for step := 1; step <= erasureSteps; step++ {
+		n := min(check, len(d.erased)) * step / erasureSteps
+		if n > 0 && try(d.erased[:n]) {
+			return wrong, worth, true
 		}
-		copy(d.block, d.seen)
 	}
-	return 0, false
+	return 0, 0, false
 }

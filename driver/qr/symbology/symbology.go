@@ -4,9 +4,10 @@
 //
 // It knows nothing of pictures: driver/qr finds and samples the symbol. It owns
 // the tables of the standard, which driver/qr also asks where a symbol of some
-// size has which patterns. Reed-Solomon decoding of errors alone is gozxing's;
-// that of errors and erasures is here, since gozxing has none. Micro QR and
-// the Hanzi mode of GB/T 18284 are not read.
+// size has which patterns. Error correction, of errors and erasures, calculates
+// in gozxing's Galois field; a restored block is believed only when it is nearer
+// to what was seen than chance brings it. Micro QR and the Hanzi mode of
+// GB/T 18284 are not read.
 package symbology
 
 import "errors"

@@ -2,10 +2,12 @@ package symbology
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/transform"
 )
 
 // The text rule: bytes that are valid UTF-8 are UTF-8, whatever a careless
@@ -28,24 +30,34 @@ const (
 	eciBinary   = 899
 )
 
+// charsets turns bytes into text, in buffers of its own: nothing is allocated
+// once they are there.
+type charsets struct {
+	shiftJIS transform.Transformer // made when first asked for
+	wide     []byte                // what it gave
+	upper    []rune                // of a code page
+}
+
 // appendText turns a segment of bytes into UTF-8. ok is false for bytes that
 // are not of the character set named, and for sets whose tables are too large
 // to carry (Chinese and Korean ones): no text rather than a wrong one.
-func appendText(to, raw []byte, charset int) (text []byte, ok bool) {
+func (c *charsets) appendText(to, raw []byte, charset int) (text []byte, ok bool) {
 	wide := charset == eciUTF16BE || charset == eciUTF16LE || charset == eciUTF32BE || charset == eciUTF32LE
 	if utf8.Valid(raw) && (!wide || !ascii(raw)) {
 		return append(to, raw...), true
 	}
 	switch charset {
 	case noCharset, 0, 2: // 0 and 2 are code page 437, used as "none" by old encoders
-		if likelyShiftJIS(raw) {
-			return appendShiftJIS(to, raw)
+		if looksLikeShiftJIS(raw) {
+			if text, ok = c.appendShiftJIS(to, raw); ok {
+				return text, true
+			}
 		}
 		return appendLatin1(to, raw), true
 	case eciLatin1a, eciLatin1, eciBinary:
 		return appendLatin1(to, raw), true
 	case eciShiftJIS:
-		return appendShiftJIS(to, raw)
+		return c.appendShiftJIS(to, raw)
 	case eciUTF16BE, eciUTF16LE:
 		return appendUTF16(to, raw, charset == eciUTF16LE)
 	case eciUTF32BE, eciUTF32LE:
@@ -59,7 +71,7 @@ func appendText(to, raw []byte, charset int) (text []byte, ok bool) {
 	if !ok {
 		return to, false
 	}
-	return appendCodePage(to, raw, table)
+	return c.appendCodePage(to, raw, table)
 }
 
 func ascii(b []byte) bool {
@@ -80,21 +92,28 @@ func appendLatin1(to, raw []byte) []byte {
 	return to
 }
 
-func appendShiftJIS(to, raw []byte) (text []byte, ok bool) {
-	out, err := japanese.ShiftJIS.NewDecoder().Bytes(raw)
-	if err != nil || bytes.ContainsRune(out, encodingError) {
+func (c *charsets) appendShiftJIS(to, raw []byte) (text []byte, ok bool) {
+	if c.shiftJIS == nil {
+		c.shiftJIS = japanese.ShiftJIS.NewDecoder().Transformer
+	}
+	// A byte becomes three at most, or one that is not of the set U+FFFD.
+	c.wide = slices.Grow(c.wide[:0], 3*len(raw))[:3*len(raw)]
+	c.shiftJIS.Reset()
+	n, _, err := c.shiftJIS.Transform(c.wide, raw, true)
+	if err != nil || bytes.ContainsRune(c.wide[:n], encodingError) {
 		return to, false
 	}
-	return append(to, out...), true
+	return append(to, c.wide[:n]...), true
 }
 
 // encodingError is what x/text puts where bytes are not of a character set.
 const encodingError = utf8.RuneError
 
-// likelyShiftJIS says whether bytes that name no character set are Shift_JIS:
-// all of them must be, and they must show what ISO-8859-1 hardly ever does:
-// bytes of its control range, or three characters of Japanese in a row.
-func likelyShiftJIS(raw []byte) bool {
+// looksLikeShiftJIS says whether bytes that name no character set may be
+// Shift_JIS: all of them must be, which only its tables can tell, and they must
+// show what ISO-8859-1 hardly ever does: bytes of its control range, or three
+// characters of Japanese in a row.
+func looksLikeShiftJIS(raw []byte) bool {
 	run, longest, control := 0, 0, false
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
@@ -114,11 +133,7 @@ func likelyShiftJIS(raw []byte) bool {
 		run++
 		longest = max(longest, run)
 	}
-	if !control && longest < 3 {
-		return false
-	}
-	_, ok := appendShiftJIS(nil, raw)
-	return ok
+	return control || longest >= 3
 }
 
 func appendUTF16(to, raw []byte, little bool) (text []byte, ok bool) {
@@ -167,12 +182,15 @@ func appendUTF32(to, raw []byte, little bool) (text []byte, ok bool) {
 }
 
 // appendCodePage maps the upper half of the bytes by a table of 128 characters.
-func appendCodePage(to, raw []byte, table string) (text []byte, ok bool) {
-	upper := []rune(table)
-	for _, c := range raw {
-		r := rune(c)
-		if c >= utf8.RuneSelf {
-			if r = upper[c-utf8.RuneSelf]; r == utf8.RuneError {
+func (c *charsets) appendCodePage(to, raw []byte, table string) (text []byte, ok bool) {
+	c.upper = c.upper[:0]
+	for _, r := range table {
+		c.upper = append(c.upper, r)
+	}
+	for _, b := range raw {
+		r := rune(b)
+		if b >= utf8.RuneSelf {
+			if r = c.upper[b-utf8.RuneSelf]; r == utf8.RuneError {
 				return to, false
 			}
 		}

@@ -130,3 +130,25 @@ func FuzzBits(f *testing.F) {
 		}
 	})
 }
+
+func TestParsingAllocatesNothing(t *testing.T) {
+	w := func() *bitWriter { return new(bitWriter) }
+	for name, data := range map[string]*bitWriter{
+		"utf-8":     w().bytes("Nguyễn Thị Ước"),
+		"latin-1":   w().bytes("caf\xe9 cr\xe8me"),
+		"shift-jis": w().bytes("\x93\xfa\x96\x7b\x8c\xea"),
+		"a guess":   w().bytes("\x93\xfa\x96\x7b\x8c\xfd\xfd"),
+		"cyrillic":  w().eci(22).bytes("\xcf\xf0\xe8\xe2\xe5\xf2"),
+		"utf-16":    w().eci(25).bytes("\x00A\x00B"),
+		"kanji":     w().bits(8, 4).bits(2, 8).bits(0xD9F, 13).bits(0x1AAA, 13),
+		"fnc1":      w().bits(5, 4).alpha2(38, 10),
+	} {
+		var p parser
+		if n := testing.AllocsPerRun(20, func() {
+			p.reset(data.b, 5)
+			_ = p.parse()
+		}); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

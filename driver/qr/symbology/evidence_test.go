@@ -1,0 +1,57 @@
+package symbology
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestEvidence counts how often random blocks are restored with so much evidence,
+// where that is often enough to be counted.
+func TestEvidence(t *testing.T) {
+	const trials = 50_000
+	r := rand.New(rand.NewPCG(7, 7))
+	c := newCorrector()
+	for _, tt := range []struct{ n, check, erased int }{
+		{26, 4, 0}, {26, 5, 0}, {26, 7, 4}, {26, 7, 7}, {60, 10, 6}, {60, 10, 9}, {44, 16, 14}, {58, 22, 20}, {58, 22, 22}, {150, 30, 30},
+	} {
+		var hits [64]int
+		seen, block := make([]byte, tt.n), make([]byte, tt.n)
+		for range trials {
+			for i := range seen {
+				seen[i] = byte(r.Uint32())
+			}
+			copy(block, seen)
+			var erased []uint8
+			for _, at := range r.Perm(tt.n)[:tt.erased] {
+				erased = append(erased, uint8(at))
+			}
+			_, others, ok := c.restore(block, tt.check, erased, (tt.check-tt.erased)/2)
+			if !ok {
+				continue
+			}
+			for b := range int(min(63, max(0, evidence(seen, block, tt.check, erased, others)))) + 1 {
+				hits[b]++
+			}
+		}
+		t.Logf("%+v: with 0, 1, 2 … bits of evidence: %v", tt, hits[:20])
+		for b := 4; b < len(hits); b++ {
+			// Counted after the fact: three bits are allowed for.
+			if most := 8 * trials * math.Exp2(-float64(b)); float64(hits[b]) > most+5*math.Sqrt(most+1) {
+				t.Errorf("%+v: %d of %d restored with %d bits of evidence", tt, hits[b], trials, b)
+			}
+		}
+	}
+}
+
+func TestChoices(t *testing.T) {
+	if got := choices(58, 3); math.Abs(got-30856) > 1e-6 {
+		t.Errorf("58 over 3 is %v", got)
+	}
+	if got := choicesUpTo(16, 16); got != 1<<16 {
+		t.Errorf("all of 16 are %v", got)
+	}
+	if got := choicesUpTo(8, 2); got != 1+8+28 {
+		t.Errorf("two of 8 or fewer are %v", got)
+	}
+}
