@@ -135,12 +135,16 @@ const (
 	maxAlone   = 2  // finders about which a code is sought
 	aloneReach = 60 // modules
 	// A place is worth the second stage if a finder was confirmed there, or if
-	// it has row hits, and some that a column bears out: a code has few, print
-	// and textures have none or many.
-	leastRaw   = 15
-	leastHits  = 5
-	mostHits   = 20
-	leastShare = 5 // of all row hits, one in so many must be there
+	// it has row hits of good contrast, many more than the picture around it,
+	// some of which a column bears out and next to none another row: print and
+	// textures have none or many.
+	leastRaw    = 15
+	leastHits   = 1
+	mostHits    = 20
+	mostBorne   = 4
+	leastWeight = 3000
+	leastShare  = 7 // of all row hits, one in so many must be there,
+	leastDense  = 3 // and so many times what would be there by chance
 	// prepared pictures are normalised over squares of so many pixels each way.
 	preparedReach = 11
 	sharpenReach  = 2
@@ -169,7 +173,7 @@ func (r *reader) second(g *frame.Gray) {
 		if weight == 0 {
 			return
 		}
-		raw, hits := r.scanner.within(w)
+		seen := r.scanner.within(w)
 		confirmed := false
 		for i := range r.kept[:first] {
 			f := &r.kept[i]
@@ -179,13 +183,20 @@ func (r *reader) second(g *frame.Gray) {
 		switch {
 		case confirmed && done == 0:
 			limit = len(preparations)
-		case region == 0 && raw >= leastRaw && hits >= leastHits && hits <= mostHits && raw*leastShare >= len(r.scanner.raw):
+		case region == 0 && seen.like(weight) && standsOut(seen.raw, len(r.scanner.raw), w, g):
 			limit = 1
 		}
 		if r.look(g, w, 0, preparations[:limit]) {
 			return
 		}
 	}
+}
+
+// standsOut says whether a window that has raw of all row hits of the picture has
+// more than its share.
+func standsOut(raw, all int, w window, g *frame.Gray) bool {
+	area := (w.right - w.left) * (w.bottom - w.top)
+	return raw*leastShare >= all && int64(raw)*int64(g.Width*g.Height) >= leastDense*int64(all)*int64(area)
 }
 
 // near says whether one of the finders kept before lies where the i-th one's
@@ -215,19 +226,34 @@ func (r *reader) look(g *frame.Gray, w window, module float32, ways []preparatio
 	return false
 }
 
-// within counts the row hits, and those that a column bears out, in a window.
-func (s *scanner) within(w window) (raw, hits int) {
+// sight is what the scan saw in a window.
+type sight struct {
+	raw   int // row hits
+	hits  int // of them, those that a column bears out
+	borne int // and those that a neighbouring row does too
+}
+
+// like says whether that looks like a code too small or too blurred for the
+// first stage, given the weight of its evidence.
+func (s sight) like(weight int32) bool {
+	return s.raw >= leastRaw && s.hits >= leastHits && s.hits <= mostHits && s.borne <= mostBorne && weight >= leastWeight
+}
+
+func (s *scanner) within(w window) (seen sight) {
 	for i := range s.raw {
 		if h := &s.raw[i]; w.holds(float32(h.from+h.to)/2, float32(h.y)) {
-			raw++
+			seen.raw++
 		}
 	}
 	for i := range s.hits {
 		if h := &s.hits[i]; w.holds(h.x, h.y) {
-			hits++
+			seen.hits++
+			if h.borneOut {
+				seen.borne++
+			}
 		}
 	}
-	return raw, hits
+	return seen
 }
 
 // passPrepared seeks and reads codes in the prepared picture of a place, whose
