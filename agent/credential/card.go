@@ -64,6 +64,7 @@ func readCard(f *fields) (gate.Claim, bool) {
 		return gate.Claim{}, false
 	}
 
+	shown := cardName(f.at[name])
 	return gate.Claim{
 		Kind: kind,
 		// A copy, so that the claim does not keep the whole payload alive.
@@ -71,7 +72,8 @@ func readCard(f *fields) (gate.Claim, bool) {
 		Born:     birth,
 		Issued:   issue,
 		Expires:  expiry(birth, issue),
-		Name:     cardName(f.at[name]),
+		Name:     shown,
+		Card:     CardText(shown, birth, issue),
 		Warnings: flags | checkNumber(number, birth.Year, female),
 	}, true
 }

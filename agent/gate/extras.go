@@ -93,6 +93,21 @@ type Window struct {
 // IsZero says whether the window excludes nothing.
 func (w Window) IsZero() bool { return w == Window{} }
 
+// Contains says whether the window takes in a minute (0 to 1439) of a day. A
+// window that goes over midnight belongs to the day on which it begins.
+func (w Window) Contains(day Day, minute int) bool {
+	if w.Start != w.End {
+		if over := w.End < w.Start; over && minute < int(w.End) {
+			day-- // the morning after
+		} else if minute < int(w.Start) || !over && minute >= int(w.End) {
+			return false
+		}
+	}
+	weekday := (int64(day)%7 + 10) % 7 // 1970-01-01 was a Thursday; 0 is Monday
+	return (w.From == 0 || day >= w.From) && (w.To == 0 || day <= w.To) &&
+		(w.Weekdays == 0 || w.Weekdays>>weekday&1 != 0)
+}
+
 // Membership says that a person is on a list, and within which window.
 type Membership struct {
 	List   string // name of the list, such as "staff"

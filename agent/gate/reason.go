@@ -26,6 +26,7 @@ const (
 	ReasonExpiredData      Reason = "expired_data"        // older than the hard age
 	ReasonNoData           Reason = "no_data"             // no data set in force, or its key is missing
 	ReasonPolicyNotInForce Reason = "policy_not_in_force" // before valid_from or after valid_to
+	ReasonOutsideWindow    Reason = "outside_window"      // not one of the person's own days and hours
 )
 
 // Reasons of RETRY and of trouble on the box.
@@ -54,7 +55,7 @@ func Reasons() []Reason {
 		ReasonDenyList, ReasonPositive, ReasonQuarantine, ReasonVaccinated, ReasonRecovered,
 		ReasonPartlyVaccinate, ReasonTested, ReasonNoFactCounts, ReasonNoRecord, ReasonNeedsExtras,
 		ReasonReservedKind, ReasonAmbiguous, ReasonFutureFact, ReasonDoubtfulCard, ReasonCardExpired,
-		ReasonClockUntrusted, ReasonStaleData, ReasonExpiredData, ReasonNoData, ReasonPolicyNotInForce,
+		ReasonClockUntrusted, ReasonStaleData, ReasonExpiredData, ReasonNoData, ReasonPolicyNotInForce, ReasonOutsideWindow,
 		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault,
 		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
 		ReasonCardDataMismatch,

@@ -20,6 +20,7 @@ func Default() *Policy {
 		params: Params{
 			DoseDays:      14,
 			RecoveredDays: 180,
+			PCRHours:      72,
 			SoftAge:       24 * time.Hour,
 			HardAge:       72 * time.Hour,
 			Clock:         gate.ClockRTC,

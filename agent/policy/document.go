@@ -69,6 +69,7 @@ func (p *Policy) Marshal(h Header) ([]byte, error) {
 		ID: p.ref.ID, Level: p.level, TimeZone: p.zone.String(),
 		Params: paramsDoc{
 			DoseDays: p.params.DoseDays, RecoveredDays: p.params.RecoveredDays,
+			PCRHours: p.params.PCRHours, AntigenHours: p.params.AntigenHours,
 			SoftAgeHours: int(p.params.SoftAge / time.Hour), HardAgeHours: int(p.params.HardAge / time.Hour),
 			Clock: p.params.Clock.String(), Doubts: p.params.Doubts, ExpiredCard: p.params.ExpiredCard.String(),
 		},
@@ -123,6 +124,8 @@ type document struct {
 type paramsDoc struct {
 	DoseDays      int    `json:"dose_days"`
 	RecoveredDays int    `json:"recovered_days"`
+	PCRHours      int    `json:"pcr_hours"`
+	AntigenHours  int    `json:"antigen_hours"`
 	SoftAgeHours  int    `json:"soft_age_hours"`
 	HardAgeHours  int    `json:"hard_age_hours"`
 	Clock         string `json:"clock"`
@@ -204,6 +207,8 @@ func (r *reader) params(o *object) Params {
 	}
 	p.DoseDays = int(o.integer("dose_days", required, 0, maxDays))
 	p.RecoveredDays = int(o.integer("recovered_days", required, 0, maxDays))
+	p.PCRHours = int(o.integer("pcr_hours", required, 0, maxHours))
+	p.AntigenHours = int(o.integer("antigen_hours", required, 0, maxHours))
 	p.SoftAge = time.Duration(o.integer("soft_age_hours", required, 1, maxHours)) * time.Hour
 	p.HardAge = time.Duration(o.integer("hard_age_hours", required, 1, maxHours)) * time.Hour
 	if p.SoftAge > 0 && p.HardAge > 0 && p.HardAge < p.SoftAge {

@@ -11,9 +11,8 @@
 // reads one that central signed (the signature is verified elsewhere), and
 // [Policy.Table] prints what it does so that anybody can check it by reading.
 //
-// Two rows of PAYLOADS §7.2 have no place here yet, because [gate.Inputs] does
-// not carry what they need: row 1 (site lists) and row 6 (tests). The tests of
-// a person live in the extras, and whoever has extras comes out UNKNOWN.
+// Of the lists that a person can be on, "deny" and "watch" block (row 1); all
+// others mean nothing yet.
 //
 // Units: ages of facts and cards are calendar days in the time zone of the
 // policy, ages of data are hours in the document and seconds in Inputs.
@@ -55,6 +54,9 @@ type Params struct {
 	DoseDays int
 	// RecoveredDays is the last day after recovery on which a person is GREEN.
 	RecoveredDays int
+	// PCRHours and AntigenHours are how long a negative test of the kind makes
+	// a person YELLOW, from the minute of the sample; 0: it does not count.
+	PCRHours, AntigenHours int
 	// SoftAge and HardAge: data older than this is marked; is not trusted.
 	// Whole hours.
 	SoftAge, HardAge time.Duration
@@ -158,7 +160,9 @@ func (p *Policy) compile() {
 //  2. The rules give a class, the level of the site a verdict.
 //  3. A policy out of its dates, data too old or missing, or a clock that
 //     cannot tell: nobody passes on it but GREEN on old data, with notice.
-//  4. A doubtful or, if the policy says so, an expired card.
+//  4. A doubtful or, if the policy says so, an expired card; a card whose data
+//     are not central's passes with notice at most.
+//  5. A person outside the window of days and hours that is their own.
 //
 // BLOCK survives every step: what blocks does not stop blocking because
 // something else is broken.
@@ -172,9 +176,9 @@ func (p *Policy) Decide(in gate.Inputs) gate.Decision {
 		return d
 	}
 
-	timeKnown := p.params.Clock <= in.Clock && in.Clock <= gate.ClockCentral
-	today := p.day(in.Now)
-	found := p.judge(in, today, timeKnown)
+	m := p.moment(in.Now, in.Clock)
+	timeKnown, today := m.known, m.today
+	found := p.judge(&in.Facts, m)
 	if in.DataAge < 0 && found.class != gate.Block {
 		// A set is missing: what another one says about the person may not
 		// be all there is to say.
@@ -199,8 +203,16 @@ func (p *Policy) Decide(in gate.Inputs) gate.Decision {
 	if timeKnown && in.CardExpires != 0 && today >= in.CardExpires {
 		w.expiredCard(p.params.ExpiredCard)
 	}
-	if in.Flags.Doubts() >= p.params.Doubts {
+	doubts := in.Flags.Doubts()
+	if in.Facts.CardMismatch {
+		doubts++
+		w.mismatch()
+	}
+	if doubts >= p.params.Doubts {
 		w.doubtful()
+	}
+	if timeKnown && in.Facts.HasExtras && !in.Facts.Extras.Window.Contains(m.today, m.minute) {
+		w.hold(gate.ReasonOutsideWindow)
 	}
 
 	d := gate.Decision{Verdict: w.verdict, Class: w.class}
@@ -229,6 +241,15 @@ func retryReason(k gate.CredentialKind) (gate.Reason, bool) {
 		return gate.ReasonUnsupportedDynamic, true
 	}
 	return gate.ReasonUnsupported, true
+}
+
+// moment reads the clock of a scan.
+func (p *Policy) moment(nowMS int64, level gate.ClockLevel) moment {
+	m := moment{known: p.params.Clock <= level && level <= gate.ClockCentral, now: nowMS, today: p.day(nowMS)}
+	_, offset := time.Unix(floorDiv(nowMS, 1000), 0).In(p.zone).Zone()
+	seconds := floorDiv(nowMS, 1000) + int64(offset)
+	m.minute = int((seconds - floorDiv(seconds, 86400)*86400) / 60)
+	return m
 }
 
 // day gives the calendar day of an instant in the policy's time zone. Instants
@@ -310,6 +331,16 @@ func (w *weighing) expiredCard(rule ExpiredCard) {
 	default:
 		w.note(gate.ReasonCardExpired)
 	}
+}
+
+// mismatch shows the guard a card whose data are not central's: data are wrong
+// more often than cards, so it refuses nobody.
+func (w *weighing) mismatch() {
+	if w.verdict == gate.Allow {
+		w.turn(gate.AllowNotice, gate.ReasonCardDataMismatch)
+		return
+	}
+	w.note(gate.ReasonCardDataMismatch)
 }
 
 // doubtful sends to the guard whoever is not refused already.

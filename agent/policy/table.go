@@ -78,8 +78,19 @@ func (p *Policy) situations() []situation {
 	fact := func(what string, kind gate.FactKind, age int) situation {
 		return situation{fmt.Sprintf(what, age), p.with(in, kind, age)}
 	}
-	extras := p.with(in, gate.FactNothing, 0)
-	extras.Facts.Word |= 1 << 15
+	extras := func(what string, kind gate.FactKind, age int, change func(*gate.Extras)) situation {
+		s := situation{what, p.with(in, kind, age)}
+		s.in.Facts.Word |= 1 << 15
+		s.in.Facts.HasExtras = change != nil
+		if change != nil {
+			change(&s.in.Facts.Extras)
+		}
+		return s
+	}
+	today := p.day(in.Now)
+	negative := func(kind gate.TestKind) func(*gate.Extras) {
+		return func(e *gate.Extras) { e.AddTest(gate.Test{Kind: kind, Sampled: gate.MinuteOf(p.noon()) - 60}) }
+	}
 	rows := []situation{
 		fact("positive %d days ago, not recovered", gate.FactPositive, 3),
 		fact("quarantine, last day in %d days", gate.FactQuarantine, 0),
@@ -92,7 +103,14 @@ func (p *Policy) situations() []situation {
 		fact("first dose %d days ago", gate.FactBegun, dose-1),
 		{"on record, nothing that counts", p.with(in, gate.FactNothing, 0)},
 		{"a fact dated tomorrow", p.with(in, gate.FactCompleted, -1)},
-		{"has extras", extras},
+		extras(fmt.Sprintf("series completed yesterday, first dose %d days ago", dose), gate.FactCompleted, 1,
+			func(e *gate.Extras) { e.FirstDose = today - gate.Day(dose) }),
+		extras("positive, recovered since", gate.FactPositive, 30, func(e *gate.Extras) { e.Recovered = today - 10 }),
+		extras("negative PCR test an hour ago", gate.FactNothing, 0, negative(gate.TestPCR)),
+		extras("negative antigen test an hour ago", gate.FactNothing, 0, negative(gate.TestAntigen)),
+		extras("on the deny or the watch list", gate.FactCompleted, dose, func(e *gate.Extras) { e.AddList(gate.Membership{List: "deny"}) }),
+		extras("outside the person's own days and hours", gate.FactCompleted, dose, func(e *gate.Extras) { e.Window.To = today - 1 }),
+		extras("more to know than the box has", gate.FactNothing, 0, nil),
 		{"a fact of a later version", p.with(in, 6, 0)},
 		{"not on record", in},
 	}
@@ -129,6 +147,7 @@ func (p *Policy) troubles() []situation {
 	add("a data set is missing", func(in *gate.Inputs) { in.DataAge = -1 })
 	add("clock below "+p.params.Clock.String(), func(in *gate.Inputs) { in.Clock = p.params.Clock - 1 })
 	add("card expired", func(in *gate.Inputs) { in.CardExpires = p.day(in.Now) })
+	add("card says other than the record", func(in *gate.Inputs) { in.Facts.CardMismatch = true })
 	add("two doubts about the card", func(in *gate.Inputs) { in.Flags = gate.FlagSexMismatch | gate.FlagBirthYearMismatch })
 	if !p.to.IsZero() {
 		add("after valid_to", func(in *gate.Inputs) { in.Now = p.untilMS })

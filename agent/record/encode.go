@@ -20,7 +20,7 @@ var (
 	encMode = mustEnc(cbor.CoreDetEncOptions())
 	decMode = mustDec(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		MaxNestedLevels:   4,
+		MaxNestedLevels:   6,
 		MaxArrayElements:  64,
 		MaxMapPairs:       64,
 		IndefLength:       cbor.IndefLengthForbidden,

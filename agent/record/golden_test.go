@@ -32,6 +32,7 @@ type vector struct {
 
 var goldenNames = []string{
 	"epoch", "start", "entry with everything", "entry with nothing", "passage", "override", "data", "clock", "fault", "erased entry",
+	"entry with extras",
 }
 
 // goldenLinks makes one chain with every type, with salts that count up.
@@ -76,6 +77,7 @@ func goldenLinks(t testing.TB) []Link {
 	event(gate.EventClock, map[string]any{"from": "floor", "to": "central", "step_ms": -86400000})
 	event(gate.EventFault, map[string]any{"component": "camera:main", "code": "device_gone", "state": "raised"})
 	add(FromEntry(home, e, next(), full))
+	add(FromEntry(home, e, next(), gate.Entry{Time: at, Lane: "main", Inputs: gate.Inputs{Now: at.UnixMilli(), Facts: manyFacts()}}))
 
 	var prev Hash
 	links := make([]Link, len(made))
@@ -92,6 +94,21 @@ func goldenLinks(t testing.TB) []Link {
 		prev = links[i].Hash()
 	}
 	return links
+}
+
+// manyFacts has everything that extras can hold.
+func manyFacts() gate.Facts {
+	f := gate.Facts{Found: true, Word: 0x9234, Base: 18262, HasExtras: true, CardMismatch: true}
+	f.Extras = gate.Extras{
+		FirstDose: 18700, Completed: 18730, LastDose: 18900, Positive: 18600, Recovered: 18620, Quarantine: 18625,
+		Window: gate.Window{From: 18800, To: 18999, Weekdays: 0b11111, Start: 450, End: 1080}, Beyond: true,
+	}
+	f.Extras.AddTest(gate.Test{Kind: gate.TestPCR, Sampled: 27_000_000})
+	f.Extras.AddTest(gate.Test{Kind: gate.TestAntigen, Positive: true, Sampled: 26_900_000})
+	f.Extras.AddList(gate.Membership{List: "staff"})
+	f.Extras.AddList(gate.Membership{List: "visitor", Window: gate.Window{To: 18900}})
+	f.Extras.AddOther(gate.Other{Provider: gate.ProviderSchool, Code: 3, Day: 18871})
+	return f
 }
 
 func vectorOf(t *testing.T, name string, l Link) vector {

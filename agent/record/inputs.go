@@ -8,11 +8,11 @@ import (
 )
 
 // maxInputs bounds the inputs of one entry, in bytes.
-const maxInputs = 1 << 10
+const maxInputs = 2 << 10
 
 // inputs is the CBOR of [gate.Inputs]: integer keys, a value of zero is
-// absent. Keys 11 to 15 are kept for extras used, pass and passport result,
-// last passage and list hits.
+// absent. Keys 12 to 15 are kept for pass and passport result, last passage and
+// list hits.
 type inputs struct {
 	Now         int64          `cbor:"1,keyasint,omitzero"` // UTC milliseconds
 	Direction   directionCode  `cbor:"2,keyasint,omitzero"`
@@ -24,6 +24,8 @@ type inputs struct {
 	Base        int32          `cbor:"8,keyasint,omitzero"` // day
 	DataAge     int64          `cbor:"9,keyasint,omitzero"` // seconds
 	Clock       clockCode      `cbor:"10,keyasint,omitzero"`
+	Extras      *extras        `cbor:"11,keyasint,omitempty"` // nil: none were read
+	Mismatch    bool           `cbor:"16,keyasint,omitzero"`
 }
 
 // EncodeInputs gives the deterministic CBOR of what a policy was given. It
@@ -46,6 +48,8 @@ func EncodeInputs(in gate.Inputs) ([]byte, error) {
 		Base:        int32(in.Facts.Base),
 		DataAge:     in.DataAge,
 		Clock:       clockCode(clock),
+		Extras:      newExtras(in.Facts),
+		Mismatch:    in.Facts.CardMismatch,
 	})
 }
 
@@ -65,7 +69,9 @@ func DecodeInputs(b []byte) (gate.Inputs, error) {
 	direction, err1 := word(directionNames, uint8(in.Direction), gate.ParseDirection)
 	credential, err2 := word(credentialNames, uint8(in.Credential), gate.ParseCredentialKind)
 	clock, err3 := word(clockNames, uint8(in.Clock), gate.ParseClockLevel)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	facts := gate.Facts{Found: in.Found, Word: gate.Word(in.Word), Base: gate.Day(in.Base), CardMismatch: in.Mismatch}
+	err4 := in.Extras.fill(&facts)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return gate.Inputs{}, fmt.Errorf("inputs: %w", err)
 	}
 	return gate.Inputs{
@@ -74,7 +80,7 @@ func DecodeInputs(b []byte) (gate.Inputs, error) {
 		Credential:  credential,
 		Flags:       gate.ClaimFlags(in.Flags),
 		CardExpires: gate.Day(in.CardExpires),
-		Facts:       gate.Facts{Found: in.Found, Word: gate.Word(in.Word), Base: gate.Day(in.Base)},
+		Facts:       facts,
 		DataAge:     in.DataAge,
 		Clock:       clock,
 	}, nil
