@@ -184,6 +184,22 @@ func (id *Identity) Public() Public {
 	return p
 }
 
+// Exchanger gives the X25519 key for opening what is sealed to this box. It
+// exchanges and does not show its scalar.
+func (id *Identity) Exchanger() ecdh.KeyExchanger { return exchanger{id} }
+
+type exchanger struct{ id *Identity }
+
+func (e exchanger) PublicKey() *ecdh.PublicKey { return e.id.open.PublicKey() }
+func (e exchanger) Curve() ecdh.Curve          { return e.id.open.Curve() }
+func (e exchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
+	return e.id.open.ECDH(peer)
+}
+
+// String is [Identity.String], so that no way of printing shows the key.
+func (e exchanger) String() string   { return e.id.String() }
+func (e exchanger) GoString() string { return e.id.String() }
+
 // Sign signs what a message says under the topic it is sent on. canonical is
 // the message without its `sig`, as deterministic CBOR.
 func (id *Identity) Sign(topic string, canonical []byte) []byte {
