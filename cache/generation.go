@@ -119,7 +119,7 @@ func readGeneration(tx *bbolt.Tx) (gate.Generation, error) {
 		Manifest: f.bytes("manifest", -1),
 	}
 	copy(g.Digest[:], f.bytes("digest", len(g.Digest)))
-	if f.err == nil && (g.Width != block.Width || g.Blocks != block.Blocks(g.People)) {
+	if f.err == nil && (g.Width != block.Width || !block.Fits(g.People, g.Blocks)) {
 		f.err = fmt.Errorf("%w: %d people in %d blocks, records of %d bytes", ErrDamaged, g.People, g.Blocks, g.Width)
 	}
 	return g, f.err

@@ -72,8 +72,8 @@ func (s *Sets) stage(g gate.Generation) (*stage, error) {
 		return nil, fmt.Errorf("records of %d bytes, this version reads %d", g.Width, block.Width)
 	case g.People > block.MaxPeople:
 		return nil, fmt.Errorf("%d people, at most %d fit", g.People, uint64(block.MaxPeople))
-	case g.Blocks != block.Blocks(g.People):
-		return nil, fmt.Errorf("%d blocks for %d people instead of %d", g.Blocks, g.People, block.Blocks(g.People))
+	case !block.Fits(g.People, g.Blocks):
+		return nil, fmt.Errorf("%d blocks for %d people instead of about %d", g.Blocks, g.People, block.Blocks(g.People))
 	case len(g.KeyID) > 255:
 		return nil, fmt.Errorf("key id of %d bytes", len(g.KeyID))
 	case strconv.IntSize == 32 && size > maxSetFile32:

@@ -9,7 +9,7 @@ type Generation struct {
 	Version uint64
 	People  uint64 // records
 	Extras  uint64 // people among them with an extras entry
-	Blocks  uint64 // B of STORE §7.1: ceil(People/62), at least 1
+	Blocks  uint64 // B of STORE §7.1: People/62, a little fewer or more where it was kept from the version before
 	Width   int    // bytes a record: 7, with check bits 9
 	KeyID   string // key of the pseudonyms
 	// KeyInMemory is true when that key must never be written to the disk.

@@ -56,7 +56,7 @@ type Manifest struct {
 type Base struct {
 	Version uint64 `json:"version"`
 	People  uint64 `json:"people"`
-	Blocks  uint64 `json:"blocks"` // ceil(people/62), at least 1
+	Blocks  uint64 `json:"blocks"` // about people/62, at least 1; see fits
 	Width   int    `json:"width"`  // bytes a record: 7
 	BaseDay string `json:"base_day"`
 	KeyID   string `json:"key_id"`
@@ -118,13 +118,22 @@ func (m Manifest) Check() error {
 	return m.checkChunks()
 }
 
+// fits says whether so many people may lie in so many blocks: a new base may
+// keep the block count of the one before (cache/block, Fits).
+func fits(people, blocks uint64) bool {
+	if blocks == 0 || blocks > maxBlocks || people > maxBlocks*peopleABlock {
+		return false
+	}
+	return (blocks+1)*peopleABlock*100 >= people*90 && (blocks-1)*peopleABlock*100 <= people*115
+}
+
 func (b Base) check(ver uint64) error {
 	switch {
 	case b.Version != ver || ver == 0:
 		return fmt.Errorf("base is version %d of version %d", b.Version, ver)
 	case b.Width != recordWidth:
 		return fmt.Errorf("records of %d bytes; this version reads %d", b.Width, recordWidth)
-	case b.Blocks > maxBlocks || b.Blocks != max(1, (b.People+peopleABlock-1)/peopleABlock):
+	case !fits(b.People, b.Blocks):
 		return fmt.Errorf("%d blocks for %d people", b.Blocks, b.People)
 	case !ValidDigest(b.Digest):
 		return errors.New("base digest is not 64 hexadecimal digits")
