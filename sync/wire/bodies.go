@@ -103,6 +103,9 @@ type HelloReply struct {
 	Time  int64  `json:"time"`  // UTC milliseconds
 	// Ack is what central has; nil when it has nothing of the gate.
 	Ack *Position `json:"ack,omitempty"`
+	// Keys are the secrets the gate may have, each sealed to it (sync/sealed);
+	// of one set the newest comes last.
+	Keys []SealedKey `json:"keys,omitempty"`
 }
 
 // CentralState is the body of `central/state`, retained, and of central's last
@@ -223,6 +226,13 @@ func ParseHelloReply(payload []byte) (HelloReply, error) {
 		return HelloReply{}, errors.New("hello/reply: time is out of range")
 	case r.Ack != nil && (r.Ack.Seq == 0 || r.Ack.Seq > record.MaxSeq || r.Ack.Epoch.IsZero()):
 		return HelloReply{}, errors.New("hello/reply: ack names no record")
+	case len(r.Keys) > MaxKeys:
+		return HelloReply{}, fmt.Errorf("hello/reply: %d keys", len(r.Keys))
+	}
+	for _, k := range r.Keys {
+		if err := k.check(); err != nil {
+			return HelloReply{}, fmt.Errorf("hello/reply: %w", err)
+		}
 	}
 	return r, nil
 }
