@@ -128,7 +128,7 @@ func (p *patch) score(m *model, points []mark) float32 {
 			u, v = u+du*k, v+dv*k
 		}
 		w := 1 / (m.g*u + m.h*v + 1)
-		sum += q.sign * p.at(p.norm, (m.a*u+m.b*v+m.c)*w, (m.d*u+m.e*v+m.f)*w)
+		sum += q.sign * p.lit((m.a*u+m.b*v+m.c)*w, (m.d*u+m.e*v+m.f)*w)
 	}
 	return sum / float32(len(points))
 }
@@ -233,6 +233,7 @@ func (f *fitter) fit(t *triple, expected int) (best model, score float32) {
 		best.solve()
 		return best, p.score(&best, f.marksOf(guesses[0].version).points)
 	}
+	p.develop()
 	for i := range min(count, 3) {
 		if i > 0 && (score > 0.62 || guesses[i].score < guesses[0].score-0.3) {
 			break

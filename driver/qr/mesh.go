@@ -37,6 +37,7 @@ const (
 func (f *fitter) bendTo(m *model) (score float32) {
 	version := (m.n - 17) / 4
 	marks := f.marksOf(version)
+	f.patch.develop()
 	f.meshing = mesh{}
 	m.bend = nil
 	f.seekAlignment(m, version)
@@ -108,7 +109,7 @@ func (f *fitter) alignmentScore(m *model, x, y float32) float32 {
 	for j := -2; j <= 2; j++ {
 		for i := -2; i <= 2; i++ {
 			px, py := m.place(x+float32(i), y+float32(j))
-			v := f.patch.at(f.patch.norm, px, py)
+			v := f.patch.lit(px, py)
 			if max(absInt(i), absInt(j)) == 1 {
 				v = -v
 			}

@@ -83,6 +83,7 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 		return false
 	}
 	p.takeLight()
+	p.develop()
 	side := hypot(dx, dy) / module
 	type place struct {
 		x, y  float32
@@ -158,7 +159,7 @@ func (p *patch) finderScore(x, y, ux, uy float32) float32 {
 	for j := -3; j <= 3; j++ {
 		for i := -3; i <= 3; i++ {
 			fi, fj := float32(i), float32(j)
-			v := p.at(p.norm, x+fi*ux-fj*uy, y+fi*uy+fj*ux)
+			v := p.lit(x+fi*ux-fj*uy, y+fi*uy+fj*ux)
 			if max(absInt(i), absInt(j)) == 2 {
 				v *= -2 // 16 light ones against 33 dark
 			}

@@ -1,23 +1,25 @@
 package qr
 
 import (
-	"math"
-
 	"gateagent/driver/frame"
 )
 
 // patch is a part of the picture with a symbol in it, made ready for reading:
 // dark modules have high values whatever the polarity, large modules are scaled
-// down to a few pixels, and in norm the light is taken out.
+// down to a few pixels, and the light is taken out.
+//
+// The light is known on a coarse grid (light.go). A few places are made ready
+// one by one; where many are needed, develop makes all of norm.
 type patch struct {
 	left, top int // of the part, pixels of the picture
 	scale     int // pixels of the picture a pixel of the patch
 	w, h      int
 	dark      []float32 // 255 minus the brightness, or the brightness of a light symbol
 	norm      []float32 // (dark - mean) / (deviation + few), within ±2: about ±1 for modules
+	ready     bool      // norm is
+	light     light
 	reach     int       // of the local mean, pixels of the patch
-	sum, sq   []uint32  // scratch: sums of columns
-	column    []float32 // the same
+	column    []float32 // scratch: sums of columns
 }
 
 // maxPatch bounds the pixels of a patch.
@@ -64,8 +66,28 @@ func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
 	return true
 }
 
-// takeLight fills norm, once dark is there.
-func (p *patch) takeLight() { p.normalise(p.reach) }
+// takeLight measures the light, once dark is there.
+func (p *patch) takeLight() {
+	p.ready = false
+	p.light.measure(p.dark, p.w, p.h, p.reach)
+}
+
+// develop fills norm, once the light is measured.
+func (p *patch) develop() {
+	if !p.ready {
+		p.light.take(p.norm, p.dark)
+		p.ready = true
+	}
+}
+
+// lit is the normalised darkness at a place.
+func (p *patch) lit(x, y float32) float32 {
+	if p.ready {
+		return p.at(p.norm, x, y)
+	}
+	mean, scale := p.light.at(x, y)
+	return min(max((p.at(p.dark, x, y)-mean)*scale, -2), 2)
+}
 
 // shrinkRow takes the mean of scale×scale pixels.
 func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
@@ -84,68 +106,6 @@ func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
 	}
 	for x := range out {
 		out[x] *= k
-	}
-}
-
-// normalise fills norm: mean and deviation over a square of 2·reach+1 pixels,
-// of what there is of it at the edges. The sums are of whole grey levels.
-func (p *patch) normalise(reach int) {
-	reach = min(max(reach, 2), 100)
-	if cap(p.sum) < p.w {
-		p.sum, p.sq = make([]uint32, p.w), make([]uint32, p.w)
-	}
-	sum, sq := p.sum[:p.w], p.sq[:p.w]
-	clear(sum)
-	clear(sq)
-	deep := 0
-	add := func(y int) {
-		for x, f := range p.dark[y*p.w : (y+1)*p.w] {
-			v := uint32(f)
-			sum[x] += v
-			sq[x] += v * v
-		}
-		deep++
-	}
-	for y := range min(reach, p.h) {
-		add(y)
-	}
-	for y := range p.h {
-		if y+reach < p.h {
-			add(y + reach)
-		}
-		if old := y - reach - 1; old >= 0 {
-			for x, f := range p.dark[old*p.w : (old+1)*p.w] {
-				v := uint32(f)
-				sum[x] -= v
-				sq[x] -= v * v
-			}
-			deep--
-		}
-		var s, q int64 // whose conversion is cheap
-		wide := 0
-		for x := range min(reach, p.w) {
-			s += int64(sum[x])
-			q += int64(sq[x])
-			wide++
-		}
-		in, out := p.dark[y*p.w:(y+1)*p.w], p.norm[y*p.w:(y+1)*p.w]
-		for x := range out {
-			if x+reach < p.w {
-				s += int64(sum[x+reach])
-				q += int64(sq[x+reach])
-				wide++
-			}
-			if old := x - reach - 1; old >= 0 {
-				s -= int64(sum[old])
-				q -= int64(sq[old])
-				wide--
-			}
-			k := 1 / float32(wide*deep)
-			mean := float32(s) * k
-			variance := float32(q)*k - mean*mean
-			deviation := float32(math.Sqrt(float64(max(variance, 0))))
-			out[x] = min(max((in[x]-mean)/(deviation+normFloor), -2), 2)
-		}
 	}
 }
 

@@ -293,7 +293,9 @@ func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
 	if p.sharpen > 0 {
 		b.unsharp(p.sharpen, sharpenReach)
 	}
-	b.normalise(preparedReach)
+	b.reach = preparedReach
+	b.takeLight()
+	b.develop()
 	r.prepared.Reset(b.w, b.h)
 	for i, v := range b.norm {
 		r.prepared.Pix[i] = uint8(preparedMiddle - 0.5 + preparedGain*v)

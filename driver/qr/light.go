@@ -1,0 +1,145 @@
+package qr
+
+import "math"
+
+// light is the local mean of a plane and its local deviation, on a grid of
+// cells: they change slowly, over the square that they are taken of. Between the
+// middles of cells they are interpolated.
+type light struct {
+	w, h          int // of the plane
+	cell          int // pixels a side
+	columns, rows int
+	mean, scale   []float32 // of each cell's square; scale is 1/(deviation + few)
+	sum, sq       []float32 // of each cell, then of five cells below each other
+	row           []float32 // scratch: mean and scale along a row of pixels
+}
+
+// lightCells is how many cells each way the mean is taken of.
+const lightCells = 5
+
+// measure takes the mean over squares that reach so many pixels each way, of
+// what there is of them at the edges.
+func (l *light) measure(plane []float32, w, h, reach int) {
+	l.w, l.h = w, h
+	l.cell = max((2*min(reach, 100)+1+lightCells/2)/lightCells, 2)
+	l.columns, l.rows = (w+l.cell-1)/l.cell, (h+l.cell-1)/l.cell
+	n := l.columns * l.rows
+	if cap(l.mean) < n {
+		l.mean, l.scale = make([]float32, n), make([]float32, n)
+		l.sum, l.sq = make([]float32, n), make([]float32, n)
+	}
+	l.mean, l.scale, l.sum, l.sq = l.mean[:n], l.scale[:n], l.sum[:n], l.sq[:n]
+	l.sumCells(plane)
+	const half = lightCells / 2
+	for y := range l.rows {
+		top, bottom := max(y-half, 0), min(y+half+1, l.rows)
+		deep := min(bottom*l.cell, h) - top*l.cell
+		for x := range l.columns {
+			left, right := max(x-half, 0), min(x+half+1, l.columns)
+			var sum, sq float32
+			for j := top; j < bottom; j++ {
+				for i := j*l.columns + left; i < j*l.columns+right; i++ {
+					sum += l.sum[i]
+					sq += l.sq[i]
+				}
+			}
+			k := 1 / float32((min(right*l.cell, w)-left*l.cell)*deep)
+			mean := sum * k
+			variance := max(sq*k-mean*mean, 0)
+			l.mean[y*l.columns+x] = mean
+			l.scale[y*l.columns+x] = 1 / (float32(math.Sqrt(float64(variance))) + normFloor)
+		}
+	}
+}
+
+// sumCells sums each cell's values and their squares.
+func (l *light) sumCells(plane []float32) {
+	clear(l.sum)
+	clear(l.sq)
+	for y := range l.h {
+		at := y / l.cell * l.columns
+		row := plane[y*l.w : (y+1)*l.w]
+		for i := range l.columns {
+			part := row
+			if len(part) > l.cell {
+				part = part[:l.cell]
+			}
+			row = row[len(part):]
+			var sum, sq float32
+			for _, v := range part {
+				sum += v
+				sq += v * v
+			}
+			l.sum[at+i] += sum
+			l.sq[at+i] += sq
+		}
+	}
+}
+
+// at gives mean and scale at a place.
+func (l *light) at(x, y float32) (mean, scale float32) {
+	k := 1 / float32(l.cell)
+	i, u := between(x*k-0.5, l.columns)
+	j, v := between(y*k-0.5, l.rows)
+	a := j*l.columns + i
+	right, below := 1, l.columns
+	if i == l.columns-1 {
+		right = 0
+	}
+	if j == l.rows-1 {
+		below = 0
+	}
+	mix := func(f []float32) float32 {
+		p, q := f[a], f[a+below]
+		p += (f[a+right] - p) * u
+		q += (f[a+below+right] - q) * u
+		return p + (q-p)*v
+	}
+	return mix(l.mean), mix(l.scale)
+}
+
+// between gives the whole number below f, from 0 to n-1, and how far f is beyond
+// it.
+func between(f float32, n int) (i int, rest float32) {
+	if f <= 0 {
+		return 0, 0
+	}
+	if i = int(f); i >= n-1 {
+		return n - 1, 0
+	}
+	return i, f - float32(i)
+}
+
+// take puts what is left of the plane without its light into out.
+func (l *light) take(out, plane []float32) {
+	n := l.columns
+	if cap(l.row) < 2*n {
+		l.row = make([]float32, 2*n)
+	}
+	means, scales := l.row[:n], l.row[n:2*n]
+	step := 1 / float32(l.cell)
+	for y := range l.h {
+		j, v := between((float32(y)+0.5)*step-0.5, l.rows)
+		a, b := j*n, min(j+1, l.rows-1)*n
+		for i := range means {
+			means[i] = l.mean[a+i] + (l.mean[b+i]-l.mean[a+i])*v
+			scales[i] = l.scale[a+i] + (l.scale[b+i]-l.scale[a+i])*v
+		}
+		in, to := plane[y*l.w:(y+1)*l.w], out[y*l.w:(y+1)*l.w]
+		x := 0
+		for i := range n + 1 { // from the middle of cell i-1 to that of cell i
+			end := min(i*l.cell+l.cell/2, l.w)
+			p, q := max(i-1, 0), min(i, n-1)
+			mean, scale := means[p], scales[p]
+			dm, ds := (means[q]-mean)*step, (scales[q]-scale)*step
+			beyond := float32(x) + 0.5 - (float32(i)-0.5)*float32(l.cell)
+			mean += beyond * dm
+			scale += beyond * ds
+			for ; x < end; x++ {
+				to[x] = min(max((in[x]-mean)*scale, -2), 2)
+				mean += dm
+				scale += ds
+			}
+		}
+	}
+}
