@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gateagent/agent/record"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -44,6 +45,8 @@ func (p *Presence) sendHello(ctx context.Context) {
 	p.helloDue = false
 	p.helloAt = q.at.Add(min(helloFirst<<min(p.unheard, 8), helloPeriod))
 	p.unheard++
+	p.asks++
+	p.saidAt = q.at
 	p.mu.Unlock()
 	if err != nil {
 		return
@@ -105,8 +108,9 @@ func (p *Presence) judgeReply(r *reply) {
 	p.st.Answered, p.st.RoundTrip = time.Now(), took
 	p.mu.Unlock()
 
-	// The acknowledgement is good however late: it names our nonce. The time
-	// is not.
+	// Keys and acknowledgement are good however late: the answer names our
+	// nonce. The time is not.
+	p.takeKeys(m.Keys)
 	if took <= replyWithin {
 		// It may have waited here for its key.
 		p.o.Central(time.UnixMilli(m.Time).UTC().Add(time.Since(r.at)), took)
@@ -116,4 +120,29 @@ func (p *Presence) judgeReply(r *reply) {
 		has = m.Ack.Record()
 	}
 	p.o.Replied(has, q.acked, time.UnixMilli(m.Time))
+}
+
+// takeKeys opens what is sealed to this box and hands it on.
+func (p *Presence) takeKeys(keys []wire.SealedKey) {
+	if len(keys) == 0 || p.o.Open == nil || p.o.Keys == nil {
+		return
+	}
+	opened := make([]sealed.Secret, 0, len(keys))
+	defer func() { clear(opened) }()
+	for _, k := range keys {
+		key, err := p.o.Open(sealed.Label{Site: p.o.Origin.Site, Gate: p.o.Origin.Gate, Set: k.Set, Kid: k.Kid}, k.Sealed)
+		if err != nil {
+			p.log.Warn("presence: a key from central cannot be used", "set", k.Set, "kid", k.Kid, "error", err)
+			continue
+		}
+		opened = append(opened, sealed.Secret{Set: k.Set, Kid: k.Kid, Key: key})
+		clear(key[:])
+	}
+	p.mu.Lock()
+	p.st.Keys += uint64(len(opened))
+	p.st.Unopened += uint64(len(keys) - len(opened))
+	p.mu.Unlock()
+	if len(opened) > 0 {
+		p.o.Keys(opened)
+	}
 }

@@ -1,6 +1,7 @@
 // Package presence says at the broker that this box is there and how it is,
 // and greets central (DESIGN §4.3 `state`, `hello`). From central's answers
-// come the believable time and the acknowledgement that is no replay.
+// come the believable time, the acknowledgement that is no replay, and the keys
+// that central hands to this box.
 //
 // It owns the topics state and hello, the nonce under way, and the watch over
 // what the broker makes of it: its own state must come back to it, and nobody
@@ -13,9 +14,11 @@ import (
 	"sync"
 	"time"
 
+	"gateagent/agent/gate"
 	"gateagent/agent/record"
 	"gateagent/sync/identity"
 	"gateagent/sync/mqttlink"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -34,6 +37,9 @@ const (
 	helloFirst  = time.Minute // an unanswered one is repeated after, doubling
 	// replyWithin is how old an answer may be to tell the time.
 	replyWithin = 30 * time.Second
+	// askFirst lies between a hello and one that asks for what is missing,
+	// doubling up to helloPeriod while it goes on missing.
+	askFirst = 2 * time.Second
 
 	publishWithin = time.Minute
 	pauseFor      = 10 * time.Second // after the link took nothing
@@ -56,6 +62,8 @@ type Status struct {
 	States    uint64        // published
 	Hellos    uint64        // published
 	Refused   uint64        // answers that did not verify or were not ours
+	Keys      uint64        // keys that came and opened
+	Unopened  uint64        // keys that came and did not open
 	Fault     Fault
 }
 
@@ -70,7 +78,7 @@ type Publisher interface {
 	Publish(ctx context.Context, topic string, body []byte, qos byte, retained bool) error
 }
 
-// Options of a presence. Only OnFault may be nil.
+// Options of a presence. Open, Keys and OnFault may be nil.
 type Options struct {
 	Origin   record.Origin
 	Topics   wire.Topics
@@ -87,6 +95,12 @@ type Options struct {
 	// what was acknowledged when it was asked, and when it answered by its own
 	// clock. It may block for the disk.
 	Replied func(central, then record.Position, issued time.Time)
+	// Open opens what central sealed to this box.
+	Open func(l sealed.Label, b []byte) (gate.Key, error)
+	// Keys is told the keys that an answer brought and that opened; those of
+	// one set stand in their order of age, the newest last. The slice is only
+	// good during the call. It is not called for an answer without keys.
+	Keys func([]sealed.Secret)
 	// OnFault is told when [Status.Fault] changes. It must not block and must
 	// not call the presence.
 	OnFault func(Fault)
@@ -136,6 +150,9 @@ type Presence struct {
 	unheard  int       // hellos in a row without an answer
 	asked    *question
 	held     *reply
+	lack     string    // what is missing, as [Presence.Ask] was told last
+	asks     int       // hellos since that is missing
+	saidAt   time.Time // of the last hello
 }
 
 // New makes a presence and subscribes what it needs to hear. It belongs before
@@ -170,6 +187,27 @@ func newPresence(o Options, j Journal, link Publisher, log *slog.Logger) *Presen
 // Changed asks for a new state soon: something in it has changed.
 func (p *Presence) Changed() {
 	p.note(func() { p.stateDue = true })
+}
+
+// Ask says what is missing that an answer of central may bring, in any words of
+// its own; "" says that nothing is. While something is, central is greeted
+// again and again, less often each time; something else starts at once.
+func (p *Presence) Ask(lack string) {
+	p.mu.Lock()
+	same := p.lack == lack
+	p.mu.Unlock()
+	if !same {
+		p.note(func() { p.lack, p.asks = lack, 0 })
+	}
+}
+
+// askAt gives when central is greeted for what is missing. mu is held.
+func (p *Presence) askAt() time.Time {
+	at := p.saidAt.Add(min(askFirst<<min(p.asks, 12), helloPeriod))
+	if answerBy := p.saidAt.Add(replyWithin); p.asked != nil && at.Before(answerBy) {
+		return answerBy // a new nonce would make the answer void
+	}
+	return at
 }
 
 // Status gives the presence as it stands.
@@ -236,7 +274,7 @@ func (p *Presence) plan(now time.Time) (do func(context.Context), wait time.Dura
 		return func(ctx context.Context) { p.sendState(ctx, true) }, 0
 	case !p.muted && due(look):
 		return func(ctx context.Context) { p.sendState(ctx, false) }, 0
-	case p.helloDue, due(p.helloAt):
+	case p.helloDue, due(p.helloAt), p.lack != "" && due(p.askAt()):
 		return p.sendHello, 0
 	}
 	return nil, next.Sub(now)

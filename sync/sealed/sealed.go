@@ -40,6 +40,14 @@ type Label struct {
 	Kid string // id of the key
 }
 
+// Secret is a key with what it is of.
+type Secret struct {
+	// Set is the data set, or "entry" for the site's entry key.
+	Set string
+	Kid string
+	Key gate.Key
+}
+
 // info gives the `info` of the HPKE context.
 func (l Label) info() []byte {
 	return []byte("gateagent key\x00" + l.Site + "/" + l.Gate + "\x00" + l.Set + "\x00" + l.Kid)
