@@ -169,7 +169,7 @@ func verifyBlocks(b *bbolt.Bucket, want gate.Generation) error {
 	err := b.ForEach(func(k, v []byte) error {
 		no, err := block.ParseKey(k, want.Blocks)
 		if err == nil {
-			err = block.Check(v)
+			err = block.Check(v, want.Width)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: block %x: %w", ErrDamaged, k, err)
@@ -245,7 +245,7 @@ func (g *generation) find(n gate.Number) (w gate.Word, found bool, err error) {
 		if len(v)%block.Width != 0 {
 			err = fmt.Errorf("%s: %w: block %d has %d bytes", g.path, ErrDamaged, no, len(v))
 		} else {
-			w, found = block.Search(v, rem)
+			w, _, found = block.Search(v, block.Width, rem)
 		}
 	}
 	g.put(l)

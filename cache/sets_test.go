@@ -187,7 +187,7 @@ func TestStageRefusesWhatDoesNotFit(t *testing.T) {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	value := block.AppendRecord(nil, 1, 2)
+	value := block.AppendRecord(nil, block.Width, 1, 2, 0)
 	for name, steps := range map[string][]uint64{"twice": {1, 1}, "backwards": {2, 1}, "beyond": {4}} {
 		w, err := s.Stage(good)
 		if err != nil {
@@ -492,7 +492,7 @@ func TestStagingOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, ballast, make([]byte, 5<<20)) // somebody else takes it
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		if err = w.Block(no, value, nil); err != nil {
 			break
 		}

@@ -162,7 +162,7 @@ func (w *stage) add(no uint64, value []byte) error {
 	case w.people+n > w.info.People:
 		return fmt.Errorf("%w: more than the promised %d people", block.ErrMalformed, w.info.People)
 	}
-	if err := block.Check(value); err != nil {
+	if err := block.Check(value, w.info.Width); err != nil {
 		return err
 	}
 	if len(w.arena) >= stageTx {

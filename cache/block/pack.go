@@ -13,6 +13,7 @@ import (
 type Row struct {
 	Person gate.Pseudonym
 	Word   gate.Word
+	Check  uint16 // check bits; 0: none
 }
 
 // Collision says that two rows cannot be told apart: the same pseudonym twice,
@@ -43,24 +44,84 @@ func Sort(rows []Row) error {
 }
 
 // Pack gives the blocks of rows, which [Sort] has put in order, in ascending
-// order of their numbers. The value is overwritten by the next step.
-func Pack(rows []Row) iter.Seq2[uint64, []byte] {
+// order of their numbers, with records of that width. The value is overwritten
+// by the next step. [Packer] is for people who have extras or come as a stream.
+func Pack(rows []Row, width int) iter.Seq2[uint64, []byte] {
 	return func(yield func(uint64, []byte) bool) {
 		blocks := Blocks(uint64(len(rows)))
-		value := make([]byte, 0, MaxRecords*Width)
+		value := make([]byte, 0, MaxRecords*width)
 		for i := 0; i < len(rows); {
 			no, rem := Place(rows[i].Person, blocks)
-			value = AppendRecord(value[:0], rem, rows[i].Word)
+			value = AppendRecord(value[:0], width, rem, rows[i].Word, rows[i].Check)
 			for i++; i < len(rows); i++ {
 				next, rem := Place(rows[i].Person, blocks)
 				if next != no {
 					break
 				}
-				value = AppendRecord(value, rem, rows[i].Word)
+				value = AppendRecord(value, width, rem, rows[i].Word, rows[i].Check)
 			}
 			if !yield(no, value) {
 				return
 			}
 		}
 	}
+}
+
+// Packer makes blocks of people who come one by one, in ascending order of
+// their pseudonyms. It keeps one block in memory.
+type Packer struct {
+	blocks uint64
+	width  int
+	emit   func(no uint64, value, extras []byte) error
+
+	no, rem       uint64 // of the row that came last
+	last          gate.Pseudonym
+	value, extras []byte
+}
+
+// NewPacker makes blocks of a set of that many blocks and hands each to emit,
+// which must not keep the bytes.
+func NewPacker(blocks uint64, width int, emit func(no uint64, value, extras []byte) error) *Packer {
+	return &Packer{
+		blocks: blocks, width: width, emit: emit,
+		value: make([]byte, 0, MaxRecords*width),
+	}
+}
+
+// Add takes the next person, with the body of the extras entry if the word's
+// flag promises one. It fails with a [*Collision] when the person cannot be
+// told from the one before, and with what emit says.
+func (p *Packer) Add(r Row, body []byte) error {
+	no, rem := Place(r.Person, p.blocks)
+	if len(p.value) > 0 {
+		switch {
+		case no == p.no && rem == p.rem:
+			return &Collision{A: p.last, B: r.Person, No: no}
+		case r.Person < p.last:
+			return fmt.Errorf("%w: person %v comes after %v", ErrMalformed, r.Person, p.last)
+		case no == p.no && len(p.value) == MaxRecords*p.width:
+			return fmt.Errorf("%w: more than %d people in block %d", ErrMalformed, MaxRecords, no)
+		case no != p.no:
+			if err := p.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	p.no, p.rem, p.last = no, rem, r.Person
+	p.value = AppendRecord(p.value, p.width, rem, r.Word, r.Check)
+	if len(body) > 0 {
+		p.extras = AppendExtras(p.extras, rem, body)
+	}
+	return nil
+}
+
+// Flush hands over the block that is being filled, if any: after the last
+// person.
+func (p *Packer) Flush() error {
+	if len(p.value) == 0 {
+		return nil
+	}
+	err := p.emit(p.no, p.value, p.extras)
+	p.value, p.extras = p.value[:0], p.extras[:0]
+	return err
 }

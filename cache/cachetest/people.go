@@ -65,7 +65,7 @@ func Rows(t testing.TB, key gate.Key, people []Person) []block.Row {
 // Describe gives the generation that holds rows.
 func Describe(set string, version uint64, keyID string, rows []block.Row) gate.Generation {
 	digest := block.NewDigest()
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		digest.Add(no, value)
 	}
 	return gate.Generation{
@@ -87,7 +87,7 @@ func Load(s Stager, g gate.Generation, rows []block.Row) error {
 	if err != nil {
 		return err
 	}
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		if err := w.Block(no, value, nil); err != nil {
 			if aerr := w.Abort(); aerr != nil {
 				return aerr

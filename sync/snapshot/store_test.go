@@ -222,7 +222,7 @@ func (p *press) print(ver uint64, n int, change func(*wire.Manifest)) edition {
 		e.m.Chunks = append(e.m.Chunks, wire.Chunk{Digest: name, Size: len(body), First: run[0].No, Last: run[len(run)-1].No, People: uint64(people)})
 		run, people = nil, 0
 	}
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		value = append([]byte(nil), value...)
 		digest.Add(no, value)
 		run = append(run, wire.Block{No: no, Value: value})

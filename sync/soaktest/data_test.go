@@ -52,7 +52,7 @@ func (o *office) version(ver uint64, n int) (manifest []byte, chunks map[string]
 		m.Chunks = append(m.Chunks, wire.Chunk{Digest: name, Size: len(body), First: run[0].No, Last: run[len(run)-1].No, People: people})
 		run, people = nil, 0
 	}
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		digest.Add(no, value)
 		run = append(run, wire.Block{No: no, Value: append([]byte(nil), value...)})
 		people += uint64(len(value) / block.Width)

@@ -135,7 +135,7 @@ func TestFolderHoldsEverybody(t *testing.T) {
 				if err := wire.DecodeChunk(body, m.Base.Width, func(no uint64, value []byte) error {
 					blocks[no] = append([]byte(nil), value...)
 					digest.Add(no, value)
-					return block.Check(value)
+					return block.Check(value, block.Width)
 				}); err != nil {
 					t.Fatal(err)
 				}
@@ -146,7 +146,7 @@ func TestFolderHoldsEverybody(t *testing.T) {
 			mac := gate.NewPseudonymer(key)
 			for i := range n {
 				no, rem := block.Place(mac.Of(gate.Number(fmt.Sprintf("%012d", i))), m.Base.Blocks)
-				w, ok := block.Search(blocks[no], rem)
+				w, _, ok := block.Search(blocks[no], block.Width, rem)
 				if got := (gate.Facts{Found: ok, Word: w, Base: b.BaseDay()}); !ok || got.Day() != asOf-gate.Day(i%300) {
 					t.Fatalf("person %d: found %v, day %v", i, ok, got.Day())
 				}

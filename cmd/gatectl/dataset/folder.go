@@ -73,8 +73,8 @@ func (f Folder) WriteChunks(rows []block.Row, h Head) (wire.Manifest, error) {
 		pending, size = pending[:0], 0
 		return err
 	}
-	for no, value := range block.Pack(rows) {
-		if err := block.Check(value); err != nil {
+	for no, value := range block.Pack(rows, block.Width) {
+		if err := block.Check(value, block.Width); err != nil {
 			return m, fmt.Errorf("block %d: %w", no, err)
 		}
 		digest.Add(no, value)
