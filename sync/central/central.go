@@ -2,8 +2,9 @@
 // keeps it once and in order, and acknowledges it (DESIGN §4.3).
 //
 // It owns the checks (whose key, which place in which chain), the pins of the
-// gates' identities, and what is answered: `entry/ack`, `hello/reply`,
-// `central/state`. Where records are kept is a [Sink]; how messages travel is
+// gates' identities, and what is answered: `entry/ack`, `hello/reply` with the
+// keys that the gate may have, `central/state`. Where records are kept is a
+// [Sink]; which keys there are says [Options].Keys; how messages travel is
 // a [Publisher] and [Central.Deliver], so that a real link, a test and a
 // simulator can all drive it. It never acknowledges what its sink has not made
 // durable.
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"gateagent/agent/record"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -68,6 +70,13 @@ type Options struct {
 	// Stored is told what was kept, after it is durable; nil for nobody. It
 	// is called on Run's goroutine and must not block.
 	Stored func(Batch)
+	// Keys gives the secrets that a gate may have, of each set the newest last;
+	// nil hands out none. They go, sealed, into the answers to its hellos, but
+	// never to a gate of which two copies are at work, nor, unless HandLearned,
+	// to one whose identity was learnt in this run. It is called on Run's
+	// goroutine.
+	Keys        func(o record.Origin) ([]sealed.Secret, error)
+	HandLearned bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -103,6 +112,7 @@ type Stats struct {
 	Refused    uint64 // messages that were not believed or not understood
 	Acks       uint64 // acknowledgements published
 	Replies    uint64 // hellos answered
+	Keys       uint64 // keys sealed into these
 	Calls      uint64 // times that boxes were called because one believed too much
 	Unsent     uint64 // answers that the link did not take
 	SinkErrors uint64
@@ -309,6 +319,7 @@ func (c *Central) answer(ctx context.Context, r *round) {
 		if p, ok := c.gate(h.origin).epochs[h.epoch]; ok {
 			reply.Ack = (*wire.Position)(&p)
 		}
+		reply.Keys = c.keysFor(h)
 		send(c.o.Topics.HelloReply(h.origin), signed.TypeHello, false, reply, func(s *Stats) { s.Replies++ })
 	}
 	wg.Wait()

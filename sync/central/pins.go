@@ -24,8 +24,9 @@ type Pins struct {
 	path  string // empty: in memory only
 	learn bool
 
-	mu    sync.Mutex
-	gates map[record.Origin]identity.Public // mu guards it
+	mu    sync.Mutex // guards the following
+	gates map[record.Origin]identity.Public
+	fresh map[record.Origin]bool // learnt since LoadPins
 }
 
 // pinFile is the form on disk: {"gates":{"site/gate":{"ed25519":…,"x25519":…}}}.
@@ -37,7 +38,7 @@ type pinFile struct {
 // learn, the first identity seen under a name is pinned and written to the
 // file, which need not be there yet.
 func LoadPins(path string, learn bool) (*Pins, error) {
-	p := &Pins{path: path, learn: learn, gates: map[record.Origin]identity.Public{}}
+	p := &Pins{path: path, learn: learn, gates: map[record.Origin]identity.Public{}, fresh: map[record.Origin]bool{}}
 	if path == "" {
 		return p, nil
 	}
@@ -79,11 +80,21 @@ func (p *Pins) Len() int {
 
 // Pin sets the identity of a gate, also in place of another: for whoever has
 // replaced a box on purpose.
-func (p *Pins) Pin(o record.Origin, id identity.Public) error {
+func (p *Pins) Pin(o record.Origin, id identity.Public) error { return p.pin(o, id, false) }
+
+// learnt says whether the identity of a gate is the first one seen in this run
+// and not one that somebody has named.
+func (p *Pins) learnt(o record.Origin) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fresh[o]
+}
+
+func (p *Pins) pin(o record.Origin, id identity.Public, learnt bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, had := p.gates[o]
-	p.gates[o] = id
+	p.gates[o], p.fresh[o] = id, learnt
 	if err := p.write(); err != nil {
 		if delete(p.gates, o); had {
 			p.gates[o] = old
@@ -163,7 +174,7 @@ func (c *Central) admit(o record.Origin, id identity.Public, m message) error {
 	if err := wire.VerifyBody(m.topic, m.body, id.Ed25519); err != nil || known {
 		return err
 	}
-	if err := c.o.Pins.Pin(o, id); err != nil {
+	if err := c.o.Pins.pin(o, id, true); err != nil {
 		return &pinError{ReportSink, err.Error()}
 	}
 	c.report(Report{Kind: ReportPinned, Origin: o, Text: "first identity seen is pinned: " + id.Ed25519.String()})

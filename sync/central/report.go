@@ -24,6 +24,8 @@ const (
 	ReportEpoch     ReportKind = "new_epoch"        // a new epoch, and what may be missing before it
 	ReportTwin      ReportKind = "twin"             // two boxes with one identity
 	ReportSink      ReportKind = "sink_failed"      // nothing can be kept
+	ReportKeys      ReportKind = "keys_handed"      // a run of a gate was handed keys
+	ReportWithheld  ReportKind = "keys_withheld"    // a gate was not, and why
 )
 
 // Report is one thing an operator should know. It holds no payload.
@@ -68,7 +70,7 @@ func (c *Central) report(r Report) {
 	}
 	c.said[key] = r.At
 	level := slog.LevelWarn
-	if r.Kind == ReportPinned || r.Kind == ReportEpoch && r.To == 0 && r.From == 0 {
+	if r.Kind == ReportPinned || r.Kind == ReportKeys || r.Kind == ReportEpoch && r.To == 0 && r.From == 0 {
 		level = slog.LevelInfo // as it should be
 	}
 	c.log.Log(context.Background(), level, string(r.Kind), "site", r.Origin.Site, "gate", r.Origin.Gate, "text", r.Text)
@@ -130,7 +132,8 @@ func (b *boots) hear(id, token string, now time.Time) (twin bool) {
 }
 
 func (c *Central) seen(o record.Origin, id, token string) {
-	if c.gate(o).boots.hear(id, token, c.o.Now()) {
+	if g := c.gate(o); g.boots.hear(id, token, c.o.Now()) {
+		g.twin = c.o.Now()
 		c.report(Report{Kind: ReportTwin, Origin: o, Text: "two runs of the box take turns under one identity: a copy of it is at work"})
 	}
 }

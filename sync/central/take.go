@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gateagent/agent/record"
+	"gateagent/sync/identity"
 	"gateagent/sync/wire"
 )
 
@@ -20,6 +21,8 @@ type gateState struct {
 	next      record.Epoch // current, with the round under way
 	gap       gap
 	boots     boots
+	twin      time.Time // two copies of the box were heard last; zero: never
+	handed    string    // to which boot which keys were handed last
 }
 
 func (c *Central) gate(o record.Origin) *gateState {
@@ -102,6 +105,8 @@ type helloDue struct {
 	origin record.Origin
 	epoch  record.Epoch
 	nonce  string
+	boot   string
+	id     identity.Public
 }
 
 // owe notes an acknowledgement; many of one epoch are one.
@@ -201,7 +206,7 @@ func (c *Central) takeHello(r *round, o record.Origin, m message) error {
 			Text: fmt.Sprintf("its record %d is another than the one kept here: an older copy of the box, or a twin", h.Seq),
 		})
 	}
-	r.hellos = append(r.hellos, helloDue{o, h.Epoch, h.Nonce})
+	r.hellos = append(r.hellos, helloDue{o, h.Epoch, h.Nonce, h.Boot, h.ID})
 	return nil
 }
 
