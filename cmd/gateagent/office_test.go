@@ -134,7 +134,7 @@ func (o *office) publishPeople(green int) {
 		digest.Add(no, value)
 		blocks = append(blocks, wire.Block{No: no, Value: slices.Clone(value)})
 	}
-	chunk, err := wire.EncodeChunk(blocks, block.Width)
+	chunk, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, blocks)
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ type rule struct {
 var rules = map[Type]rule{
 	TypeTrust:    {RoleRoot, "ver", true, 256 << 10},
 	TypeManifest: {RoleSnapshot, "ver", true, 768 << 10},
-	TypeDelta:    {RoleSnapshot, "n", true, 768 << 10},
+	TypeDelta:    {RoleSnapshot, "n", true, 64 << 10},
 	TypePolicy:   {RolePolicy, "ver", true, 128 << 10},
 	TypeRevoked:  {RolePass, "ver", true, 256 << 10},
 	TypeAck:      {RoleAck, "", false, 4 << 10},

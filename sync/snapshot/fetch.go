@@ -219,12 +219,12 @@ func (f *Fetcher) chunk(ctx context.Context, c wire.Chunk) ([]byte, error) {
 func feed(w gate.GenerationWriter, t *target, c wire.Chunk, body []byte) error {
 	var people uint64
 	var store error
-	err := wire.DecodeChunk(body, t.gen.Width, func(no uint64, value []byte) error {
+	err := wire.DecodeChunk(t.m.Coding, t.gen.Width, body, func(no uint64, value, extras []byte) error {
 		if no < c.First || no > c.Last {
 			return fmt.Errorf("block %d in a chunk of blocks %d to %d", no, c.First, c.Last)
 		}
 		people += uint64(len(value) / t.gen.Width)
-		store = w.Block(no, value, nil)
+		store = w.Block(no, value, extras)
 		return store
 	})
 	switch {

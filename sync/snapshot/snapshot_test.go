@@ -256,7 +256,7 @@ func TestVersionThatDoesNotFit(t *testing.T) {
 		want   string
 	}{
 		"people of a chunk": {func(m *wire.Manifest) { m.Chunks[0].People--; m.Chunks[1].People++ }, "people in a chunk"},
-		"blocks of a chunk": {func(m *wire.Manifest) { m.Chunks[0].Last-- }, "in a chunk of blocks"},
+		"blocks of a chunk": {func(m *wire.Manifest) { m.Chunks[0].Last--; m.Chunks[1].First-- }, "in a chunk of blocks"},
 		"digest of it all":  {func(m *wire.Manifest) { m.Base.Digest = strings.Repeat("0", 64) }, "digest does not fit"},
 	} {
 		t.Run(name, func(t *testing.T) {

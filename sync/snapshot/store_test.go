@@ -210,7 +210,7 @@ func (p *press) print(ver uint64, n int, change func(*wire.Manifest)) edition {
 		if len(run) == 0 {
 			return
 		}
-		body, err := wire.EncodeChunk(run, block.Width)
+		body, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, run)
 		if err != nil {
 			p.t.Fatal(err)
 		}

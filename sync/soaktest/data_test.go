@@ -42,7 +42,7 @@ func (o *office) version(ver uint64, n int) (manifest []byte, chunks map[string]
 		if len(run) == 0 {
 			return
 		}
-		body, err := wire.EncodeChunk(run, block.Width)
+		body, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, run)
 		if err != nil {
 			o.t.Fatal(err)
 		}

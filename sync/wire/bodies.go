@@ -61,6 +61,20 @@ type SetState struct {
 	Ver  uint64 `json:"ver"`             // 0: none
 	AsOf int64  `json:"as_of,omitzero"`  // UTC milliseconds central vouched for
 	Keys string `json:"key_id,omitzero"` // id of the key its pseudonyms are under
+	// Base is the whole version that is held; Ver grew from it by deltas.
+	Base uint64 `json:"base,omitzero"`
+	// Fetching tells of a version under way; nil: none.
+	Fetching *Fetching `json:"fetching,omitzero"`
+	// Refused is why the last manifest, delta or chunk was not taken, as a
+	// code; empty: it was.
+	Refused string `json:"refused,omitzero"`
+}
+
+// Fetching is how far the fetching of a version has got.
+type Fetching struct {
+	Ver  uint64 `json:"ver"`
+	Done int    `json:"done"` // messages that are here
+	Of   int    `json:"of"`
 }
 
 // Hello is the body of a gate's `hello`.
@@ -126,9 +140,14 @@ func (s State) Check() error {
 	case s.Online && s.ID.IsZero():
 		return errors.New("it names no identity")
 	}
-	for name := range s.Data {
-		if !ValidSet(name) {
+	for name, d := range s.Data {
+		switch f := d.Fetching; {
+		case !ValidSet(name):
 			return fmt.Errorf("data set %q is not a name", clip(name))
+		case f != nil && (f.Ver == 0 || f.Done < 0 || f.Of < f.Done):
+			return fmt.Errorf("data set %s: %d of %d are fetched", name, f.Done, f.Of)
+		case len(d.Refused) > 64:
+			return fmt.Errorf("data set %s: the reason is no code", name)
 		}
 	}
 	return nil

@@ -245,6 +245,31 @@ func (t Topics) Chunk(set, digest string) string {
 	return t.Of(Address{Kind: KindChunk, Set: set, Digest: digest})
 }
 
+// Delta gives the topic of a set's delta.
+func (t Topics) Delta(set string, n uint64) string {
+	return t.Of(Address{Kind: KindDelta, Set: set, N: n})
+}
+
+// Deltas gives the filter of all deltas of a set.
+func (t Topics) Deltas(set string) string { return t.prefix + "/data/" + set + "/delta/+" }
+
+// Want gives the topic on which a gate asks for chunks.
+func (t Topics) Want(o record.Origin) string { return t.gate(KindWant, o) }
+
+// Wants gives the filter of what all gates of a site ask for; of all sites it
+// is Filter of [KindWant].
+func (t Topics) Wants(site string) string { return t.prefix + "/" + site + "/+/data/want" }
+
+// GateChunk gives the topic on which a gate is answered with a chunk.
+func (t Topics) GateChunk(o record.Origin, digest string) string {
+	return t.Of(Address{Kind: KindGateChunk, Site: o.Site, Gate: o.Gate, Digest: digest})
+}
+
+// GateChunks gives the filter of all chunks with which a gate is answered.
+func (t Topics) GateChunks(o record.Origin) string {
+	return t.Of(Address{Kind: KindGateChunk, Site: o.Site, Gate: o.Gate, Digest: "+"})
+}
+
 // Policy gives the topic of a site's policy.
 func (t Topics) Policy(site string) string { return t.Of(Address{Kind: KindPolicy, Site: site}) }
 

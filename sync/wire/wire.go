@@ -25,6 +25,7 @@ import (
 const (
 	MaxState        = 32 << 10
 	MaxHello        = 2 << 10
+	MaxWant         = 2 << 10
 	MaxCentralState = 1 << 10
 	MaxBatch        = 64 << 10
 	MaxChunk        = 256 << 10

@@ -132,7 +132,7 @@ func TestFolderHoldsEverybody(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := wire.DecodeChunk(body, m.Base.Width, func(no uint64, value []byte) error {
+				if err := wire.DecodeChunk(m.Coding, m.Base.Width, body, func(no uint64, value, _ []byte) error {
 					blocks[no] = append([]byte(nil), value...)
 					digest.Add(no, value)
 					return block.Check(value, block.Width)

@@ -95,7 +95,7 @@ func (f Folder) WriteChunks(rows []block.Row, h Head) (wire.Manifest, error) {
 }
 
 func (f Folder) writeChunk(blocks []wire.Block) (wire.Chunk, error) {
-	body, err := wire.EncodeChunk(blocks, block.Width)
+	body, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, blocks)
 	if err != nil {
 		return wire.Chunk{}, err
 	}
