@@ -21,13 +21,11 @@ import (
 	"unsafe"
 
 	"gateagent/agent/gate"
+	"gateagent/cache/block"
 )
 
 const (
-	// Tombstone is the word of a record that is gone.
-	Tombstone gate.Word = 0xFFFF
-	// MaxExtras bounds the body of an extras entry, in bytes.
-	MaxExtras = 1024
+	tombstone = block.Tombstone // the word of a record that is gone
 
 	maxBlock = 1<<32 - 1
 	remBits  = 40
@@ -58,8 +56,8 @@ type Entry struct {
 }
 
 // before says whether a stands before b in the order of a set.
-func (e *Entry) before(block, rem uint64) bool {
-	return e.Block < block || e.Block == block && e.Rem < rem
+func (e *Entry) before(no, rem uint64) bool {
+	return e.Block < no || e.Block == no && e.Rem < rem
 }
 
 // segment is a run of records that lie within 65536 blocks.
@@ -113,24 +111,24 @@ func (s *segment) load(off int) uint64 {
 }
 
 // Find looks one record up. It allocates nothing.
-func (o *Overlay) Find(block, rem uint64) (Entry, bool) {
+func (o *Overlay) Find(no, rem uint64) (Entry, bool) {
 	if o == nil {
 		return Entry{}, false
 	}
 	low, high := 0, len(o.tops) // the segment is the last that begins at or before the record
 	for low < high {
 		mid := int(uint(low+high) >> 1)
-		if t := &o.tops[mid]; t.block < block || t.block == block && t.rem <= rem {
+		if t := &o.tops[mid]; t.block < no || t.block == no && t.rem <= rem {
 			low = mid + 1
 		} else {
 			high = mid
 		}
 	}
-	if low == 0 || block-o.tops[low-1].block > maxRel {
+	if low == 0 || no-o.tops[low-1].block > maxRel {
 		return Entry{}, false
 	}
 	t := &o.tops[low-1]
-	want := (block-t.block)<<remBits | rem
+	want := (no-t.block)<<remBits | rem
 	low, high = 0, len(t.records)/o.size
 	for low < high {
 		mid := int(uint(low+high) >> 1)
@@ -155,7 +153,7 @@ func (o *Overlay) entry(t *top, i int) Entry {
 	record := t.records[i*o.size:]
 	v := binary.BigEndian.Uint64(record) >> 8
 	e := Entry{Block: t.block + v>>remBits, Rem: v & maxRem, Word: gate.Word(binary.BigEndian.Uint16(record[wordAt:]))}
-	if e.Word == Tombstone {
+	if e.Word == tombstone {
 		return Entry{Block: e.Block, Rem: e.Rem, Gone: true}
 	}
 	if o.size == wide {
@@ -285,7 +283,7 @@ func (b *builder) add(e Entry) {
 		b.block, b.rem = e.Block, e.Rem
 	}
 	if e.Gone {
-		e.Word = Tombstone
+		e.Word = tombstone
 	}
 	if len(e.Extras) > 0 {
 		b.bodies.record = append(b.bodies.record, uint16(len(b.record)/b.o.size))
@@ -398,11 +396,11 @@ func (b *Builder) Add(e Entry) error {
 		return fmt.Errorf("%w: a record of block %d is not above the one before it", ErrMalformed, e.Block)
 	case e.Gone:
 		e.Word, e.Check, e.Extras = 0, 0, nil
-	case e.Word == Tombstone:
+	case e.Word == tombstone:
 		return fmt.Errorf("%w: a word that is not one", ErrMalformed)
 	case e.Word.Extras() != (len(e.Extras) > 0):
 		return fmt.Errorf("%w: the word's flag and the extras do not agree", ErrMalformed)
-	case len(e.Extras) > MaxExtras:
+	case len(e.Extras) > block.MaxExtrasBody:
 		return fmt.Errorf("%w: extras of %d bytes", ErrMalformed, len(e.Extras))
 	}
 	b.begun, b.block, b.rem = true, e.Block, e.Rem

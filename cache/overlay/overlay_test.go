@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gateagent/agent/gate"
+	"gateagent/cache/block"
 )
 
 type key struct{ block, rem uint64 }
@@ -166,10 +167,10 @@ func TestAddRefuses(t *testing.T) {
 		"the same":       good,
 		"below":          {Block: 5, Rem: 4, Word: 1},
 		"block below":    {Block: 4, Rem: 9, Word: 1},
-		"tombstone":      {Block: 6, Word: Tombstone, Extras: []byte{1}},
+		"tombstone":      {Block: 6, Word: tombstone, Extras: []byte{1}},
 		"flag alone":     {Block: 6, Word: 1 << 15},
 		"extras alone":   {Block: 6, Word: 1, Extras: []byte{1}},
-		"extras, length": {Block: 6, Word: 1 << 15, Extras: make([]byte, MaxExtras+1)},
+		"extras, length": {Block: 6, Word: 1 << 15, Extras: make([]byte, block.MaxExtrasBody+1)},
 	} {
 		b := NewBuilder(7)
 		if err := b.Add(good); err != nil {

@@ -49,7 +49,7 @@ func (o *Overlay) append(to []byte, e Entry, last uint64) []byte {
 	to = binary.AppendUvarint(to, e.Block-last)
 	to = append(to, byte(e.Rem>>32), byte(e.Rem>>24), byte(e.Rem>>16), byte(e.Rem>>8), byte(e.Rem))
 	if e.Gone {
-		return binary.BigEndian.AppendUint16(to, uint16(Tombstone))
+		return binary.BigEndian.AppendUint16(to, uint16(tombstone))
 	}
 	to = binary.BigEndian.AppendUint16(to, uint16(e.Word))
 	if o.size == wide {
@@ -77,7 +77,7 @@ func (b *Builder) AddPiece(piece []byte) error {
 		}
 		e.Block += last
 		e.Word = gate.Word(r.take(2))
-		if e.Word == Tombstone {
+		if e.Word == tombstone {
 			e.Gone = true
 		} else {
 			if b.b.o.size == wide {
