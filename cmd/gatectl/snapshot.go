@@ -29,12 +29,12 @@ and published from there.`, snapshotBuildCommand(), snapshotPublishCommand())
 
 // buildFlags are what a version is built by.
 type buildFlags struct {
-	set, out, form, asOf, keyHold string
-	settle, validDays             int
-	version                       uint64
-	spread                        time.Duration
-	skipBad                       bool
-	signer                        signerFlags
+	set, out, form, asOf, keyHold, keyID string
+	settle, validDays                    int
+	version                              uint64
+	spread                               time.Duration
+	skipBad                              bool
+	signer                               signerFlags
 }
 
 func snapshotBuildCommand() *cobra.Command {
@@ -67,6 +67,7 @@ guard decides. The command says how many they are.`,
 	f.IntVar(&b.settle, "settle", people.DefaultSettle, "days after the completing dose from which it alone counts; at least what policies ask")
 	f.Uint64Var(&b.version, "version", 0, "version of the set (default: one above the one in the folder)")
 	f.IntVar(&b.validDays, "valid-days", 7, "days within which a gate may take the version into force")
+	f.StringVar(&b.keyID, "key-id", "", "id of the set's secret to use (default: the newest)")
 	f.StringVar(&b.keyHold, "key-hold", wire.KeyHoldFile, "how boxes may hold the set's secret: file, or memory (delivered after each boot)")
 	f.DurationVar(&b.spread, "spread", 0, "ask gates to begin at a random moment within this time")
 	f.BoolVar(&b.skipBad, "skip-bad", false, "leave out lines that cannot be used")
@@ -101,7 +102,7 @@ func (b *buildFlags) run(cmd *cobra.Command, list string) error {
 	if err != nil {
 		return err
 	}
-	kid, secret, err := keyring.Open(b.signer.keys).Secret(b.set)
+	kid, secret, err := keyring.Open(b.signer.keys).SecretOf(b.set, b.keyID)
 	if err != nil {
 		return hint.Wrap(err, "gatectl keygen --only none --set "+b.set+" makes it")
 	}

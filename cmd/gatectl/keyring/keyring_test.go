@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gateagent/agent/gate"
 	"gateagent/sync/signed"
 )
 
@@ -88,6 +90,67 @@ func TestSecrets(t *testing.T) {
 	}
 	if _, err := r.MakeEntrySecret("data", now); err == nil {
 		t.Error("a key for the site data was made")
+	}
+}
+
+// TestFollowers: a secret is followed by others; the newest is in use, and those
+// before stay until their files are moved away.
+func TestFollowers(t *testing.T) {
+	r := Open(t.TempDir())
+	if _, err := r.NextSecret("vn", now); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a follower of nothing: %v", err)
+	}
+	first, err := r.MakeSecret("vn", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.MakeSecret("vn-2", now); err != nil { // a set of its own
+		t.Fatal(err)
+	}
+	kids := []string{first}
+	for n := 2; n <= 11; n++ {
+		made, err := r.NextSecret("vn", now)
+		if err != nil || made.File != fmt.Sprintf("set-vn.%d.jwk", n) || !regexp.MustCompile(`^set-vn-202611-[0-9a-f]{4}$`).MatchString(made.Kid) {
+			t.Fatalf("%+v, %v", made, err)
+		}
+		kids = append(kids, made.Kid)
+	}
+	for _, stray := range []string{"set-vn.02.jwk", "set-vn.x.jwk", "set-vn.3.jwk.old", "set-vn.1.jwk", "set-vn.-4.jwk"} {
+		if err := os.WriteFile(r.Path(stray), []byte("nothing"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two, err := r.Secrets("vn", 2)
+	if err != nil || len(two) != 2 || two[0].Kid != kids[9] || two[1].Kid != kids[10] || two[0].Set != "vn" {
+		t.Errorf("the newest two: %v, %v", two, err)
+	}
+	if kid, _, err := r.Secret("vn"); err != nil || kid != kids[10] {
+		t.Errorf("in use: %s, %v", kid, err)
+	}
+	if kid, key, err := r.SecretOf("vn", kids[3]); err != nil || kid != kids[3] || key == (gate.Key{}) {
+		t.Errorf("by id: %s, %v", kid, err)
+	}
+	if _, _, err := r.SecretOf("vn", "vn-of-another"); err == nil {
+		t.Error("an id that is not there was found")
+	}
+	if err := os.Remove(r.Path("set-vn.jwk")); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := r.Secrets("vn", 99); err != nil || len(all) != 10 || all[0].Kid != kids[1] {
+		t.Errorf("without the first: %d, %v", len(all), err)
+	}
+
+	if _, err := r.MakeEntrySecret("hn01", now); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := r.NextEntrySecret("hn01", now); err != nil || made.File != "entry-hn01.2.jwk" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	if entry, err := r.EntrySecrets("hn01", 2); err != nil || len(entry) != 2 || entry[0].Set != signed.EntrySet {
+		t.Errorf("entry keys: %v, %v", entry, err)
+	}
+	if entry, err := r.EntrySecrets("hn02", 2); err != nil || len(entry) != 0 {
+		t.Errorf("entry keys of another site: %v, %v", entry, err)
 	}
 }
 
