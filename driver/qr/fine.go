@@ -1,6 +1,11 @@
 package qr
 
-import "gateagent/driver/frame"
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"gateagent/driver/frame"
+)
 
 // Places in a prepared picture are found finer than a pixel: in sixteenths.
 const (
@@ -24,26 +29,42 @@ func (s *scanner) findFine(g *frame.Gray) {
 	}
 }
 
-// fineRow lists the edges of a row, the first from light to dark.
+// fineRow lists the edges of a row, the first from light to dark. A pixel is
+// dark where its highest bit is not set.
 func (s *scanner) fineRow(row []byte) {
-	s.edges = s.edges[:0]
-	before := int32(255)
-	dark := false
-	for x, v := range row {
-		here := int32(v)
-		if (here < preparedMiddle) != dark {
-			dark = !dark
-			at := int32(x)*fineUnit + fineUnit/2
-			if x > 0 {
-				at -= (preparedMiddle - here) * fineUnit / (before - here)
-			} else {
-				at = 0
-			}
-			s.edges = append(s.edges, at)
-		}
-		before = here
+	if most := len(row) + 2; cap(s.edges) < most {
+		s.edges = make([]int32, most)
 	}
-	s.edges = append(s.edges, int32(len(row))*fineUnit)
+	edges := s.edges[:cap(s.edges)]
+	n := 0
+	if row[0] < preparedMiddle {
+		edges[n] = 0
+		n++
+	}
+	dark := uint64(row[0]>>7) ^ 1
+	x := 0
+	edge := func(x int) {
+		before, here := int32(row[x-1]), int32(row[x])
+		edges[n] = int32(x)*fineUnit + fineUnit/2 - (preparedMiddle-here)*fineUnit/(before-here)
+		n++
+	}
+	for ; x+8 <= len(row); x += 8 {
+		m := ^binary.LittleEndian.Uint64(row[x:]) & tops
+		change := m ^ (m<<8 | dark<<7)
+		dark = m >> 63
+		for change != 0 {
+			edge(x + bits.TrailingZeros64(change)>>3)
+			change &= change - 1
+		}
+	}
+	for ; x < len(row); x++ {
+		if now := uint64(row[x]>>7) ^ 1; now != dark {
+			edge(x)
+			dark = now
+		}
+	}
+	edges[n] = int32(len(row)) * fineUnit
+	s.edges = edges[:n+1]
 }
 
 // matchFine is match for edges in sixteenths.

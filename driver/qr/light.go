@@ -15,11 +15,19 @@ type light struct {
 }
 
 // lightCells is how many cells each way the mean is taken of.
-const lightCells = 5
+const lightCells = 3
 
 // measure takes the mean over squares that reach so many pixels each way, of
 // what there is of them at the edges.
 func (l *light) measure(plane []float32, w, h, reach int) {
+	l.grow(w, h, reach)
+	for y := range h {
+		l.add(y, plane[y*w:(y+1)*w])
+	}
+	l.spread()
+}
+
+func (l *light) grow(w, h, reach int) {
 	l.w, l.h = w, h
 	l.cell = max((2*min(reach, 100)+1+lightCells/2)/lightCells, 2)
 	l.columns, l.rows = (w+l.cell-1)/l.cell, (h+l.cell-1)/l.cell
@@ -29,11 +37,52 @@ func (l *light) measure(plane []float32, w, h, reach int) {
 		l.sum, l.sq = make([]float32, n), make([]float32, n)
 	}
 	l.mean, l.scale, l.sum, l.sq = l.mean[:n], l.scale[:n], l.sum[:n], l.sq[:n]
-	l.sumCells(plane)
+	clear(l.sum)
+	clear(l.sq)
+	if cap(l.row) < 2*w {
+		l.row = make([]float32, 2*w)
+	}
+	l.row = l.row[:2*w]
+}
+
+// add sums a row into its cells: values and their squares.
+func (l *light) add(y int, row []float32) {
+	at := y / l.cell * l.columns
+	for i := range l.columns {
+		part := row[:min(l.cell, len(row))]
+		row = row[len(part):]
+		var sum, sq float32
+		for _, v := range part {
+			sum += v
+			sq += v * v
+		}
+		l.sum[at+i] += sum
+		l.sq[at+i] += sq
+	}
+}
+
+// addBytes is add for a row of pixels.
+func (l *light) addBytes(y int, row []byte) {
+	at := y / l.cell * l.columns
+	for i := range l.columns {
+		part := row[:min(l.cell, len(row))]
+		row = row[len(part):]
+		var sum, sq int32
+		for _, v := range part {
+			sum += int32(v)
+			sq += int32(v) * int32(v)
+		}
+		l.sum[at+i] += float32(sum)
+		l.sq[at+i] += float32(sq)
+	}
+}
+
+// spread makes means and scales of the cells' sums.
+func (l *light) spread() {
 	const half = lightCells / 2
 	for y := range l.rows {
 		top, bottom := max(y-half, 0), min(y+half+1, l.rows)
-		deep := min(bottom*l.cell, h) - top*l.cell
+		deep := min(bottom*l.cell, l.h) - top*l.cell
 		for x := range l.columns {
 			left, right := max(x-half, 0), min(x+half+1, l.columns)
 			var sum, sq float32
@@ -43,35 +92,11 @@ func (l *light) measure(plane []float32, w, h, reach int) {
 					sq += l.sq[i]
 				}
 			}
-			k := 1 / float32((min(right*l.cell, w)-left*l.cell)*deep)
+			k := 1 / float32((min(right*l.cell, l.w)-left*l.cell)*deep)
 			mean := sum * k
 			variance := max(sq*k-mean*mean, 0)
 			l.mean[y*l.columns+x] = mean
 			l.scale[y*l.columns+x] = 1 / (float32(math.Sqrt(float64(variance))) + normFloor)
-		}
-	}
-}
-
-// sumCells sums each cell's values and their squares.
-func (l *light) sumCells(plane []float32) {
-	clear(l.sum)
-	clear(l.sq)
-	for y := range l.h {
-		at := y / l.cell * l.columns
-		row := plane[y*l.w : (y+1)*l.w]
-		for i := range l.columns {
-			part := row
-			if len(part) > l.cell {
-				part = part[:l.cell]
-			}
-			row = row[len(part):]
-			var sum, sq float32
-			for _, v := range part {
-				sum += v
-				sq += v * v
-			}
-			l.sum[at+i] += sum
-			l.sq[at+i] += sq
 		}
 	}
 }
@@ -112,34 +137,42 @@ func between(f float32, n int) (i int, rest float32) {
 
 // take puts what is left of the plane without its light into out.
 func (l *light) take(out, plane []float32) {
-	n := l.columns
-	if cap(l.row) < 2*n {
-		l.row = make([]float32, 2*n)
-	}
-	means, scales := l.row[:n], l.row[n:2*n]
-	step := 1 / float32(l.cell)
 	for y := range l.h {
-		j, v := between((float32(y)+0.5)*step-0.5, l.rows)
-		a, b := j*n, min(j+1, l.rows-1)*n
-		for i := range means {
-			means[i] = l.mean[a+i] + (l.mean[b+i]-l.mean[a+i])*v
-			scales[i] = l.scale[a+i] + (l.scale[b+i]-l.scale[a+i])*v
-		}
+		means, scales := l.along(y)
 		in, to := plane[y*l.w:(y+1)*l.w], out[y*l.w:(y+1)*l.w]
-		x := 0
-		for i := range n + 1 { // from the middle of cell i-1 to that of cell i
-			end := min(i*l.cell+l.cell/2, l.w)
-			p, q := max(i-1, 0), min(i, n-1)
-			mean, scale := means[p], scales[p]
-			dm, ds := (means[q]-mean)*step, (scales[q]-scale)*step
-			beyond := float32(x) + 0.5 - (float32(i)-0.5)*float32(l.cell)
-			mean += beyond * dm
-			scale += beyond * ds
-			for ; x < end; x++ {
-				to[x] = min(max((in[x]-mean)*scale, -2), 2)
-				mean += dm
-				scale += ds
-			}
+		means, scales, to = means[:len(in)], scales[:len(in)], to[:len(in)]
+		for x, v := range in {
+			to[x] = min(max((v-means[x])*scales[x], -2), 2)
 		}
 	}
+}
+
+// along gives mean and scale at each pixel of a row, until it is called again.
+func (l *light) along(y int) (means, scales []float32) {
+	n := l.columns
+	j, v := between((float32(y)+0.5)/float32(l.cell)-0.5, l.rows)
+	a, b := j*n, min(j+1, l.rows-1)*n
+	means, scales = l.row[:l.w], l.row[l.w:2*l.w]
+	step := 1 / float32(l.cell)
+	mean := l.mean[a] + (l.mean[b]-l.mean[a])*v
+	scale := l.scale[a] + (l.scale[b]-l.scale[a])*v
+	x := 0
+	for i := range n + 1 { // from the middle of cell i-1 to that of cell i
+		c := min(i, n-1)
+		nextMean := l.mean[a+c] + (l.mean[b+c]-l.mean[a+c])*v
+		nextScale := l.scale[a+c] + (l.scale[b+c]-l.scale[a+c])*v
+		dm, ds := (nextMean-mean)*step, (nextScale-scale)*step
+		beyond := float32(x) + 0.5 - (float32(i)-0.5)*float32(l.cell)
+		m, s := mean+beyond*dm, scale+beyond*ds
+		end := min(i*l.cell+l.cell/2, l.w)
+		to, too := means[x:end], scales[x:end]
+		too = too[:len(to)]
+		for k := range to {
+			to[k], too[k] = m, s
+			m += dm
+			s += ds
+		}
+		mean, scale, x = nextMean, nextScale, end
+	}
+	return means, scales
 }

@@ -18,8 +18,7 @@ type patch struct {
 	norm      []float32 // (dark - mean) / (deviation + few), within ±2: about ±1 for modules
 	ready     bool      // norm is
 	light     light
-	reach     int       // of the local mean, pixels of the patch
-	column    []float32 // scratch: sums of columns
+	reach     int // of the local mean, pixels of the patch
 }
 
 // maxPatch bounds the pixels of a patch.
@@ -140,87 +139,4 @@ func (p *patch) to(x, y float32) (px, py float32) {
 
 func (p *patch) from(x, y float32) (gx, gy float32) {
 	return x*float32(p.scale) + float32(p.left), y*float32(p.scale) + float32(p.top)
-}
-
-// load takes a whole picture as it is, not turned over.
-func (p *patch) load(g *frame.Gray) {
-	p.left, p.top, p.scale, p.w, p.h = 0, 0, 1, g.Width, g.Height
-	n := p.w * p.h
-	if cap(p.dark) < n {
-		p.dark, p.norm = make([]float32, n), make([]float32, n)
-	}
-	p.dark, p.norm = p.dark[:n], p.norm[:n]
-	for y := range p.h {
-		out := p.dark[y*p.w : (y+1)*p.w]
-		for x, v := range g.Row(y) {
-			out[x] = float32(v)
-		}
-	}
-}
-
-// smooth weighs each pixel with its neighbours, 1-2-1 both ways.
-func (p *patch) smooth() {
-	w := p.w
-	for y := range p.h {
-		in, out := p.dark[y*w:(y+1)*w], p.norm[y*w:(y+1)*w]
-		for x := range in {
-			out[x] = (in[max(x-1, 0)] + 2*in[x] + in[min(x+1, w-1)]) / 4
-		}
-	}
-	for y := range p.h {
-		up, down := p.norm[max(y-1, 0)*w:][:w], p.norm[min(y+1, p.h-1)*w:][:w]
-		in, out := p.norm[y*w:(y+1)*w], p.dark[y*w:(y+1)*w]
-		for x := range in {
-			out[x] = (up[x] + 2*in[x] + down[x]) / 4
-		}
-	}
-}
-
-// unsharp adds gain times what each pixel differs from the mean of the square
-// of 2·reach+1 about it. Values stay within 0 to 255.
-func (p *patch) unsharp(gain float32, reach int) {
-	w := p.w
-	if cap(p.column) < w {
-		p.column = make([]float32, w)
-	}
-	column := p.column[:w]
-	clear(column)
-	deep := 0
-	add := func(y int, sign float32) {
-		for x, v := range p.dark[y*w : (y+1)*w] {
-			column[x] += sign * v
-		}
-	}
-	for y := range min(reach, p.h) {
-		add(y, 1)
-		deep++
-	}
-	for y := range p.h {
-		if y+reach < p.h {
-			add(y+reach, 1)
-			deep++
-		}
-		if old := y - reach - 1; old >= 0 {
-			add(old, -1)
-			deep--
-		}
-		sum, wide := float32(0), 0
-		for x := range min(reach, w) {
-			sum += column[x]
-			wide++
-		}
-		in, out := p.dark[y*w:(y+1)*w], p.norm[y*w:(y+1)*w]
-		for x := range in {
-			if x+reach < w {
-				sum += column[x+reach]
-				wide++
-			}
-			if old := x - reach - 1; old >= 0 {
-				sum -= column[old]
-				wide--
-			}
-			out[x] = min(max(in[x]+gain*(in[x]-sum/float32(wide*deep)), 0), 255)
-		}
-	}
-	p.dark, p.norm = p.norm, p.dark
 }

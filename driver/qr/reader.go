@@ -22,7 +22,7 @@ type reader struct {
 	scaled    frame.Gray
 
 	evidence evidence
-	bench    patch // where a place is prepared for the second stage
+	bench    bench // where a place is prepared for the second stage
 	prepared frame.Gray
 	close    scanner // what is seen in it
 
@@ -95,20 +95,40 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 }
 
 // search looks for codes in the whole picture, harder and harder until one is
-// read.
+// read: the cheapest means that are likely to help first.
 func (r *reader) search(g *frame.Gray) {
-	whole := window{0, 0, g.Width, g.Height}
-	r.pass(g, g, whole, 1, &r.scanner, &r.first)
-	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
-		r.passScaled(g)
+	r.pass(g, g, window{0, 0, g.Width, g.Height}, 1, &r.scanner, &r.first)
+	if r.done() {
+		return
 	}
-	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
-		r.second(g)
+	r.passBlocks(g)
+	noisy := len(r.scanner.raw) >= busyHits
+	if noisy {
+		r.passShrunk(g)
 	}
-	if len(r.codes) == 0 && len(r.hopeless) < maxTries {
+	// Of two finders the third is sought at once; among more, the three of a code
+	// may be.
+	paired := len(r.kept)
+	if paired == 2 && !r.done() {
 		r.readPairs(g)
 	}
+	if !r.done() {
+		r.second(g)
+	}
+	if !noisy && len(r.kept) > 0 && !r.done() {
+		r.passShrunk(g)
+	}
+	if len(r.kept) > paired && !r.done() {
+		r.readPairs(g)
+	}
+	if g.Width*g.Height <= enlargeUpTo && !r.done() {
+		enlarge(&r.scaled, g, enlargeBy)
+		r.pass(g, &r.scaled, window{}, 1/float32(enlargeBy), &r.close, &r.again)
+	}
 }
+
+// done says whether a code was read, or one was seen that is beyond help.
+func (r *reader) done() bool { return len(r.codes) > 0 || len(r.hopeless) >= maxTries }
 
 // pass seeks codes in a picture of the window w of g, scaled by 1/factor, and
 // reads them in g.
@@ -145,23 +165,22 @@ const (
 	leastBlocks   = 40 // a side
 )
 
-func (r *reader) passScaled(g *frame.Gray) {
-	busy := len(r.scanner.raw) >= busyHits || len(r.kept) > 0
-	for _, k := range [...]int{2, 4} {
-		if busy && len(r.codes) == 0 && min(g.Width, g.Height) >= k*shrinkAtLeast {
-			shrink(&r.scaled, g, k)
-			r.pass(g, &r.scaled, window{}, float32(k), &r.close, &r.again)
-		}
-	}
-	if len(r.codes) == 0 && min(r.first.columns, r.first.rows) >= leastBlocks {
-		// The means of blocks are a picture too, there already.
-		b := &r.first
+// passBlocks looks at the means of blocks: a picture too, and there already.
+func (r *reader) passBlocks(g *frame.Gray) {
+	b := &r.first
+	if min(b.columns, b.rows) >= leastBlocks {
 		means := frame.Gray{Pix: b.mean, Width: b.columns, Height: b.rows, Stride: b.columns}
 		r.pass(g, &means, window{}, blockSize, &r.close, &r.again)
 	}
-	if len(r.codes) == 0 && g.Width*g.Height <= enlargeUpTo {
-		enlarge(&r.scaled, g, enlargeBy)
-		r.pass(g, &r.scaled, window{}, 1/float32(enlargeBy), &r.close, &r.again)
+}
+
+// passShrunk looks at smaller pictures.
+func (r *reader) passShrunk(g *frame.Gray) {
+	for _, k := range [...]int{2, 4} {
+		if min(g.Width, g.Height) >= k*shrinkAtLeast && !r.done() {
+			shrink(&r.scaled, g, k)
+			r.pass(g, &r.scaled, window{}, float32(k), &r.close, &r.again)
+		}
 	}
 }
 

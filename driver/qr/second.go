@@ -117,19 +117,6 @@ func (e *evidence) peak(g *frame.Gray) (w window, weight int32) {
 	return w.clip(g), weight
 }
 
-// preparation is one way to make a place easier to scan.
-type preparation struct {
-	shrink  int     // times, before all else; 1 for not at all
-	smooth  int     // rounds
-	sharpen float32 // gain; 0 for none
-}
-
-// preparations in the order in which they pay; the i-th shrinks by i+1.
-var preparations = [...]preparation{
-	{shrink: 1, sharpen: 1.5},
-	{shrink: 2, sharpen: 1},
-}
-
 const (
 	maxRegions = 2
 	maxAlone   = 2  // finders about which a code is sought
@@ -145,9 +132,6 @@ const (
 	leastWeight = 3000
 	leastShare  = 7 // of all row hits, one in so many must be there,
 	leastDense  = 3 // and so many times what would be there by chance
-	// prepared pictures are normalised over squares of so many pixels each way.
-	preparedReach = 11
-	sharpenReach  = 2
 )
 
 // second seeks codes where the first stage left evidence: about finders that
@@ -269,35 +253,3 @@ func (r *reader) passPrepared(g *frame.Gray, w window, p *preparation) bool {
 // goodLinesPrepared is the share of lines that must show a finder pattern in a
 // prepared picture.
 const goodLinesPrepared = 0.5
-
-// A prepared picture has its local mean in the middle of the range, and a local
-// deviation of preparedGain.
-const (
-	preparedMiddle = 128
-	preparedGain   = 60
-)
-
-// prepare makes the picture of a place.
-func (r *reader) prepare(g *frame.Gray, w window, p *preparation) {
-	part := partOf(g, w)
-	from := &part
-	if p.shrink > 1 {
-		shrink(&r.scaled, from, p.shrink)
-		from = &r.scaled
-	}
-	b := &r.bench
-	b.load(from)
-	for range p.smooth {
-		b.smooth()
-	}
-	if p.sharpen > 0 {
-		b.unsharp(p.sharpen, sharpenReach)
-	}
-	b.reach = preparedReach
-	b.takeLight()
-	b.develop()
-	r.prepared.Reset(b.w, b.h)
-	for i, v := range b.norm {
-		r.prepared.Pix[i] = uint8(preparedMiddle - 0.5 + preparedGain*v)
-	}
-}
