@@ -139,6 +139,7 @@ type fitter struct {
 	marks   [symbology.MaxVersion + 1]*marks
 	patch   patch
 	meshing mesh
+	bents   []bent
 	quick   bool // leave the model as the three finders place it
 }
 

@@ -29,29 +29,35 @@ var meshSteps = [...]float32{0.6, 0.3, 0.15, 0.08}
 const (
 	meshVersion = 2 // the least that has an alignment pattern
 	meshReach   = 3 // modules that an alignment pattern is sought about its place
+	meshNodes   = 9
 )
+
+// bent is a mark while a mesh is fitted: where it lies, how much each of the
+// nine displacements counts there, and what they add up to.
+type bent struct {
+	u, v, sign float32
+	weight     [meshNodes]float32
+	shift      [2]float32 // modules
+}
 
 // bendTo fits a bent model to what a flat one fits badly: each alignment pattern
 // is sought alone, then all displacements are moved together. The mesh is the
 // fitter's, good until the next call.
 func (f *fitter) bendTo(m *model) (score float32) {
 	version := (m.n - 17) / 4
-	marks := f.marksOf(version)
 	f.patch.develop()
 	f.meshing = mesh{}
 	m.bend = nil
 	f.seekAlignment(m, version)
 	m.bend = &f.meshing
-	score = f.patch.score(m, marks.points)
+	f.bendMarks(m, f.marksOf(version))
+	score = f.bentScore(m, 0, [2]float32{})
 	for _, step := range meshSteps {
 		for range 3 {
 			before := score
-			for j := range 3 {
-				for i := range 3 {
-					for axis := range 2 {
-						score = f.shift(m, marks, score, &f.meshing.node[j][i][axis], step)
-					}
-				}
+			for node := range meshNodes {
+				score = f.shift(m, score, node, [2]float32{step, 0})
+				score = f.shift(m, score, node, [2]float32{0, step})
 			}
 			if score-before < 0.004 {
 				break
@@ -61,16 +67,52 @@ func (f *fitter) bendTo(m *model) (score float32) {
 	return score
 }
 
-// shift moves one displacement both ways and keeps what is better.
-func (f *fitter) shift(m *model, marks *marks, best float32, v *float32, step float32) float32 {
-	old := *v
-	for _, to := range [...]float32{old - step, old + step} {
-		*v = to
-		if s := f.patch.score(m, marks.points); s > best {
-			return s
+// bendMarks prepares the marks for the mesh as it is.
+func (f *fitter) bendMarks(m *model, marks *marks) {
+	k := 1 / float32(m.n-2*edge)
+	f.bents = f.bents[:0]
+	for _, p := range marks.points {
+		b := bent{u: (p.x - edge) * k, v: (p.y - edge) * k, sign: p.sign}
+		wu, wv := parabola(b.u), parabola(b.v)
+		for node := range meshNodes {
+			b.weight[node] = wu[node%3] * wv[node/3]
 		}
+		b.shift[0], b.shift[1] = f.meshing.at(b.u, b.v)
+		f.bents = append(f.bents, b)
 	}
-	*v = old
+}
+
+// bentScore is the score with one node displaced by so much more.
+func (f *fitter) bentScore(m *model, node int, by [2]float32) float32 {
+	k := 1 / float32(m.n-2*edge)
+	sum := float32(0)
+	for i := range f.bents {
+		b := &f.bents[i]
+		w := b.weight[node]
+		u, v := b.u+(b.shift[0]+w*by[0])*k, b.v+(b.shift[1]+w*by[1])*k
+		z := 1 / (m.g*u + m.h*v + 1)
+		sum += b.sign * f.patch.at(f.patch.norm, (m.a*u+m.b*v+m.c)*z, (m.d*u+m.e*v+m.f)*z)
+	}
+	return sum / float32(len(f.bents))
+}
+
+// shift displaces a node both ways and keeps what is better.
+func (f *fitter) shift(m *model, best float32, node int, by [2]float32) float32 {
+	for _, by := range [...][2]float32{{-by[0], -by[1]}, by} {
+		s := f.bentScore(m, node, by)
+		if s <= best {
+			continue
+		}
+		at := &f.meshing.node[node/3][node%3]
+		at[0] += by[0]
+		at[1] += by[1]
+		for i := range f.bents {
+			b := &f.bents[i]
+			b.shift[0] += b.weight[node] * by[0]
+			b.shift[1] += b.weight[node] * by[1]
+		}
+		return s
+	}
 	return best
 }
 

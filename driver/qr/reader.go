@@ -261,14 +261,8 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 			return code, far, false
 		}
 	}
-	if !ok && symbology.Version(m.n) >= meshVersion && r.bends > 0 {
-		r.bends--
-		bent := m
-		if r.fitter.bendTo(&bent) > score+bendGain {
-			if symbol, ok = r.decode(&bent); ok {
-				m = bent
-			}
-		}
+	if !ok {
+		symbol, ok = r.strive(&m, score)
 	}
 	code = r.codeOf(&m, t.corner.light)
 	if !ok {
@@ -287,6 +281,33 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 		code.Corners[1], code.Corners[3] = code.Corners[3], code.Corners[1]
 	}
 	return code, m.farOf(), true
+}
+
+// strive reads a symbol that cheap means do not read: bent, and with all means.
+// What fits badly is tried bent first.
+func (r *reader) strive(m *model, score float32) (s symbology.Symbol, ok bool) {
+	if score >= wellPlaced {
+		if s, ok = r.decodeHard(m); ok {
+			return s, true
+		}
+	}
+	if symbology.Version(m.n) >= meshVersion && r.bends > 0 {
+		r.bends--
+		bent := *m
+		if r.fitter.bendTo(&bent) > score+bendGain {
+			if s, ok = r.decodeAs(&bent, sharpenings[:], take); !ok {
+				s, ok = r.decodeHard(&bent)
+			}
+			if ok {
+				*m = bent
+			}
+			return s, ok
+		}
+	}
+	if score >= wellPlaced {
+		return s, false
+	}
+	return r.decodeHard(m)
 }
 
 // fitAndDecode fits a model to a triple and reads it. A flat, sharp code lies
@@ -311,7 +332,7 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 	if m, score = r.fitter.fit(t, version); score < worthDecoding {
 		return m, score, s, false
 	}
-	s, ok = r.decode(&m)
+	s, ok = r.decodeAs(&m, sharpenings[:], take)
 	return m, score, s, ok
 }
 
@@ -348,17 +369,15 @@ type sharpening struct {
 // sharpenings in the order in which they pay.
 var sharpenings = [...]sharpening{{0, 4}, {1, 4}, {0.5, 4}, {2, 4}, {1, 2}, {1, 7}, {3, 4}, {5, 4}}
 
-// decode samples a fitted model and decodes it: sharpened in several ways, then
-// equalised, then with the doubtful codewords as erasures.
-func (r *reader) decode(m *model) (s symbology.Symbol, ok bool) {
-	if s, ok = r.decodeAs(m, sharpenings[:], take); ok {
-		return s, true
-	}
+// decodeHard samples a fitted model and decodes it equalised, then with the
+// doubtful codewords as erasures.
+func (r *reader) decodeHard(m *model) (s symbology.Symbol, ok bool) {
 	if r.efforts == 0 {
 		return s, false
 	}
 	r.efforts--
 	template := r.decoder.Template(symbology.Version(m.n))
+	r.sampler.take(&r.fitter.patch, m, take)
 	r.equaliser.load(&r.sampler)
 	for round := range equaliserRounds {
 		if !r.equaliser.train(&r.sampler, template, round == 0) {

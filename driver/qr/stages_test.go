@@ -51,7 +51,7 @@ func TestStages(t *testing.T) {
 	if score < wellPlaced {
 		t.Errorf("the model fits by %.2f", score)
 	}
-	if s, ok := r.decode(&m); !ok || string(s.Text) != scene.Payload {
+	if s, ok := r.decodeAs(&m, sharpenings[:], take); !ok || string(s.Text) != scene.Payload {
 		t.Errorf("read %q", s.Text)
 	}
 	if *update {
