@@ -10,17 +10,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"gateagent/agent/hint"
+	"gateagent/agent/record"
+	"gateagent/cmd/gatectl/handout"
 	"gateagent/cmd/gatectl/intake"
+	"gateagent/cmd/gatectl/keyring"
 	"gateagent/sync/central"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 )
 
 // ingestFlags are what central's side of the journal runs by.
 type ingestFlags struct {
-	sink, gates string
-	learn       bool
-	signer      signerFlags
-	broker      brokerFlags
+	sink, gates    string
+	learn          bool
+	handOut, sites []string
+	handLearned    bool
+	signer         signerFlags
+	broker         brokerFlags
 }
 
 func ingestCommand() *cobra.Command {
@@ -39,8 +45,18 @@ rotate it. One ingest serves all sites; it may be stopped and started at any tim
 A gate is believed by its public keys, which the file --gates lists. --learn adds the keys
 of each gate that is seen for the first time. Another box under a listed name is refused
 and reported; where a box was replaced on purpose, delete the gate's entry in the file and
-start ingest again with --learn.`,
+start ingest again with --learn. Where a box was stolen, delete it without.
+
+--hand-out vn,entry puts keys from the folder of keys into the answers to gates, each
+sealed to the one box: the newest two secrets of the set vn, and the entry key of the
+gate's own site. Sets that are built with --key-hold memory need it, because their boxes
+keep no key. All sites get them, or only --sites; SET@SITE hands a set to one site alone.
+A secret that keygen --next makes is handed out within seconds. No keys go to a gate that
+is not listed, to a second box under a listed name, or to two copies of one box; nor to a
+gate that --learn has just pinned: look whether its key is the one on the box's page, then
+start ingest again.`,
 		Example: `  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --learn --broker mqtt://broker:1883
+  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --keys keys --hand-out vn,entry --sites hn01
   gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --passphrase-file pass`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return i.run(cmd) },
@@ -49,6 +65,9 @@ start ingest again with --learn.`,
 	f.StringVar(&i.sink, "sink", "", "where entries are kept: jsonl:FILE (required)")
 	f.StringVar(&i.gates, "gates", "", "file of the gates' public keys")
 	f.BoolVar(&i.learn, "learn", false, "pin the keys of gates that are seen for the first time")
+	f.StringSliceVar(&i.handOut, "hand-out", nil, "data sets whose secrets gates are handed, and entry for the entry key of their site; SET@SITE for one site alone")
+	f.StringSliceVar(&i.sites, "sites", nil, "with --hand-out: only gates of these sites (default: all)")
+	f.BoolVar(&i.handLearned, "hand-out-learned", false, "hand keys also to gates that --learn has just pinned: whoever comes first under a new name has them")
 	i.signer.add(cmd, signed.RoleAck)
 	i.broker.add(cmd)
 	return cmd
@@ -69,6 +88,10 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 		}
 		return err
 	}
+	keys, err := i.keys()
+	if err != nil {
+		return err
+	}
 	key, err := i.signer.open(cmd)
 	if err != nil {
 		return err
@@ -82,7 +105,26 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	if i.gates == "" {
 		log.Warn("what is learned is not kept: no --gates file is named")
 	}
-	return i.serve(cmd.Context(), log, central.Options{Signer: key, Pins: pins, Sink: sink})
+	return i.serve(cmd.Context(), log, central.Options{Signer: key, Pins: pins, Sink: sink, Keys: keys, HandLearned: i.handLearned})
+}
+
+// keys gives what is handed out to which gate; nil for nothing.
+func (i *ingestFlags) keys() (func(record.Origin) ([]sealed.Secret, error), error) {
+	rule, err := handout.ParseRule(i.handOut, i.sites)
+	if err != nil {
+		return nil, hint.Wrap(err, "--hand-out vn,hn01-lists@hn01,entry --sites hn01,hn02, for example")
+	}
+	if rule.IsZero() {
+		if len(i.sites) > 0 || i.handLearned {
+			return nil, hint.New("--hand-out vn,entry, for example", "--sites and --hand-out-learned say nothing without --hand-out")
+		}
+		return nil, nil
+	}
+	keys, err := handout.New(keyring.Open(i.signer.keys), rule)
+	if err != nil {
+		return nil, hint.Wrap(err, "gatectl keygen --only none --set SET --site SITE makes them; --keys says where they are")
+	}
+	return keys.For, nil
 }
 
 // sinkHint adds what to do about a sink that does not open.
@@ -105,6 +147,6 @@ func (i *ingestFlags) serve(ctx context.Context, log *slog.Logger, o central.Opt
 		return err
 	}
 	s, err := intake.Run(ctx, to, o, log)
-	log.Info("ended", "stored", s.Stored, "duplicates", s.Duplicates, "refused", s.Refused, "acks", s.Acks, "replies", s.Replies)
+	log.Info("ended", "stored", s.Stored, "duplicates", s.Duplicates, "refused", s.Refused, "acks", s.Acks, "replies", s.Replies, "keys", s.Keys)
 	return err
 }

@@ -21,13 +21,14 @@ func keygenCommand() *cobra.Command {
 		dir         string
 		sets, sites []string
 		only        []string
+		next        bool
 		pass        passphraseFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "keygen",
 		Short: "make keys",
 		Long: `Makes the keys of central in a folder, each in a file of its own. What is there
-already stays as it is; to replace a key, move its file away first.
+already stays as it is; to replace a signing key, move its file away first.
 
   root.jwe             the offline key that signs trust lists. Keep it, and do this
                        step, on a machine without network (--only root)
@@ -37,9 +38,15 @@ already stays as it is; to replace a key, move its file away first.
   entry-SITE.jwk       the secret of the entries of a site (--site), needed by its boxes
 
 The .jwe files open only with the passphrase. The .jwk files are as secret and are
-not encrypted: a box reads them at boot. Whoever has a set's secret can tell from the
-data who is in it.`,
+not encrypted. Whoever has a set's secret can tell from the data who is in it. A box has
+them from a file, or, where the set is built with --key-hold memory, from central alone
+(gatectl ingest --hand-out), and never on its disk.
+
+--next makes the secret that follows the one in use, set-NAME.2.jwk and so on: after a
+theft, and now and then. The next snapshot build uses it, ingest hands out both, and once
+all boxes have that version the file before can be moved away.`,
 		Example: `  gatectl keygen --dir keys --site hn01 --set vn
+  gatectl keygen --dir keys --next --set vn
   gatectl keygen --dir usb/root --only root
   gatectl keygen --dir keys --only snapshot,policy,ack --passphrase-file pass`,
 		Args: takes(0, 0),
@@ -58,6 +65,12 @@ data who is in it.`,
 					return hint.New("names look like hn01", "--site: %q is no name of a site", site)
 				}
 			}
+			if next {
+				if len(only) > 0 || len(sets)+len(sites) == 0 {
+					return hint.New("gatectl keygen --next --set vn, for example", "--next is for secrets: --set, --site, and no --only")
+				}
+				return keygenFollow(cmd, keyring.Open(dir), sets, sites)
+			}
 			return keygen(cmd, keyring.Open(dir), roles, sets, sites, &pass)
 		},
 	}
@@ -66,8 +79,40 @@ data who is in it.`,
 	f.StringSliceVar(&sets, "set", nil, "data sets to make a secret for")
 	f.StringSliceVar(&sites, "site", nil, "sites to make an entry key for")
 	f.StringSliceVar(&only, "only", nil, "make only the signing keys of these roles, or none: "+roleNames()+", none")
+	f.BoolVar(&next, "next", false, "make the secrets that follow those in use, for the sets and sites named")
 	pass.add(cmd)
 	return cmd
+}
+
+// keygenFollow makes the secrets that follow those in use.
+func keygenFollow(cmd *cobra.Command, ring keyring.Ring, sets, sites []string) error {
+	now, out := time.Now(), cmd.OutOrStdout()
+	follow := func(name string, make func(string, time.Time) (keyring.Made, error)) error {
+		made, err := make(name, now)
+		if errors.Is(err, fs.ErrNotExist) {
+			return hint.Wrap(err, "the first is made without --next")
+		}
+		if err == nil {
+			fmt.Fprintf(out, "made  %s  %s\n", ring.Path(made.File), made.Kid)
+		}
+		return err
+	}
+	for _, set := range sets {
+		if err := follow(set, ring.NextSecret); err != nil {
+			return err
+		}
+	}
+	for _, site := range sites {
+		if err := follow(site, ring.NextEntrySecret); err != nil {
+			return err
+		}
+	}
+	fmt.Fprint(out, "\nBoxes have it from gatectl ingest --hand-out within minutes, or from a key file that you copy.\n")
+	if len(sets) > 0 {
+		fmt.Fprintf(out, "\nNext: gatectl snapshot build PEOPLE --set %s --keys %s, then publish: a box goes on with the version\n"+
+			"      that it has until it holds the new secret. Then move the file before away.\n", sets[0], ring.Path(""))
+	}
+	return nil
 }
 
 func roleNames() string {
@@ -152,6 +197,10 @@ func keygenNext(cmd *cobra.Command, ring keyring.Ring, sets, sites []string) err
 	}
 	for _, set := range sets {
 		fmt.Fprintf(out, "\n# copy %s to the boxes\n[[set]]\nname = %q\nkey_file = \"/etc/gateagent/%s.key\"\n", ring.Path(keyring.SetFile(set)), set, set)
+	}
+	if len(sets) > 0 {
+		fmt.Fprint(out, "\nWith snapshot build --key-hold memory nothing is copied: leave out entry_file and key_file;\n"+
+			"gatectl ingest --hand-out "+strings.Join(append(slices.Clone(sets), signed.EntrySet), ",")+" hands the keys to the boxes that it knows.\n")
 	}
 	fmt.Fprint(out, "\nNext: ")
 	if len(sites)+len(sets) > 0 {
