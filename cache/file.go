@@ -223,15 +223,17 @@ const (
 	kindSet     = "set"
 	kindJournal = "journal"
 
-	setSchema     = 1
+	setSchema     = 2 // 1: no extras, no check bits, one file; still read
 	journalSchema = 1
 )
 
 var (
-	bucketMeta    = []byte("meta")
-	bucketBlocks  = []byte("blocks")  // set: block key -> records
-	bucketRecords = []byte("records") // journal: seq -> prev, record
-	bucketAcks    = []byte("acks")    // journal: minute -> seq acknowledged in it
+	bucketMeta      = []byte("meta")
+	bucketBlocks    = []byte("blocks")    // set: block key -> records
+	bucketExtras    = []byte("extras")    // set: block key -> extras of those records
+	bucketDocuments = []byte("documents") // set: "manifest" -> the signed document
+	bucketRecords   = []byte("records")   // journal: seq -> prev, record
+	bucketAcks      = []byte("acks")      // journal: minute -> seq acknowledged in it
 )
 
 // kindOf reads kind and schema of an open file.

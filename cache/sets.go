@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +18,14 @@ import (
 	"gateagent/agent/record"
 )
 
-// SetKey names a data set and the key of its pseudonyms.
+// SetKey names a data set and, where it is known from the start, the key of its
+// pseudonyms. Others come by [Sets.PutKey].
 type SetKey struct {
 	Name  string // [a-z0-9][a-z0-9-]{0,31}
 	KeyID string
 	Key   gate.Key
-	// HasKey is false while the key is not there; the set then counts as
-	// missing.
+	// HasKey is false when the key is not there; the set then counts as
+	// missing until it comes.
 	HasKey bool
 }
 
@@ -40,6 +41,10 @@ type SetsOptions struct {
 	// Reserve is how many bytes of the disk a new generation leaves free for
 	// the journal; 0 means 64 MiB.
 	Reserve int64
+	// MaxFile bounds one file, because a machine maps each as a whole: larger
+	// versions are written in parts. 0 means 512 MiB on 32 bits and no bound
+	// on 64; at least 1 MiB.
+	MaxFile int64
 }
 
 // Sets are the data sets in force. All methods may be called at the same time.
@@ -52,12 +57,13 @@ type Sets struct {
 
 // set is one data set: at most one generation in force, at most one in staging.
 type set struct {
-	key SetKey
-	dir string
+	name string
+	dir  string
 
 	current atomic.Pointer[generation]
 
 	mu      sync.Mutex // guards the fields below and every change of current
+	keys    []*heldKey // oldest first
 	staging bool
 	fault   error // why the set has no data, or that it faulted
 }
@@ -67,16 +73,34 @@ type SetStatus struct {
 	Set     string
 	Version uint64 // 0: none in force
 	People  uint64
-	Bytes   int64
+	Extras  uint64 // people among them of whom more is known than one word
+	Bytes   int64  // on the disk
+	Files   int    // it lies in
+	// Base is the whole version that Version has grown from; Deltas is how
+	// many deltas lie between them, Overlay the bytes of memory they take.
+	Base    uint64
+	Deltas  uint64
+	Overlay int64
 	KeyID   string // key that the generation in force was made with
 	// HasKey says whether the box holds that very key.
 	HasKey bool
+	// KeyHold says how that key may be held: "file" or "memory".
+	KeyHold string
+	// Keys are the ids of all keys of the set that are held.
+	Keys []string
 	// Issued is when central last vouched for the version.
 	Issued  time.Time
 	Staging bool
 	// Fault is why the set has no data or cannot be trusted; nil when well.
 	Fault error
 }
+
+const (
+	maxKeyID = 255 // bytes
+
+	minMaxFile = 1 << 20
+	maxFile32  = 512 << 20 // a map of it is as large; STORE §4
+)
 
 // OpenSets puts the newest whole generation of each set in force, throws away
 // what was left in staging and sets damaged files aside. A set that cannot be
@@ -95,6 +119,14 @@ func OpenSets(o SetsOptions, log *slog.Logger) (*Sets, error) {
 	if o.Check == nil {
 		o.Check = func(_ context.Context, path string) error { return CheckFile(path) }
 	}
+	switch {
+	case o.MaxFile == 0 && strconv.IntSize == 32:
+		o.MaxFile = maxFile32
+	case o.MaxFile == 0:
+		o.MaxFile = math.MaxInt64
+	case o.MaxFile < minMaxFile:
+		return nil, fmt.Errorf("files of at most %d bytes; it takes %d", o.MaxFile, minMaxFile)
+	}
 	s := &Sets{opts: o, log: log}
 	for _, key := range o.Sets {
 		if !record.ValidName(key.Name) {
@@ -103,7 +135,10 @@ func OpenSets(o SetsOptions, log *slog.Logger) (*Sets, error) {
 		if s.byName(key.Name) != nil {
 			return nil, fmt.Errorf("data set %q is configured twice", key.Name)
 		}
-		t := &set{key: key, dir: filepath.Join(o.Dir, key.Name)}
+		t := &set{name: key.Name, dir: filepath.Join(o.Dir, key.Name)}
+		if key.HasKey {
+			t.keys = append(t.keys, &heldKey{key.KeyID, key.Key})
+		}
 		if err := os.MkdirAll(t.stagingDir(), dirMode); err != nil {
 			return nil, errors.Join(fmt.Errorf("data set %s: %w", key.Name, err), s.Close())
 		}
@@ -124,7 +159,7 @@ func (t *set) path(version uint64) string {
 
 func (s *Sets) byName(name string) *set {
 	for _, t := range s.sets {
-		if t.key.Name == name {
+		if t.name == name {
 			return t
 		}
 	}
@@ -134,18 +169,23 @@ func (s *Sets) byName(name string) *set {
 // load puts the newest whole file in force and removes older ones.
 func (s *Sets) load(t *set) error {
 	if err := emptyDir(t.stagingDir()); err != nil {
-		s.log.Warn("cannot clean up staging", "set", t.key.Name, "err", err)
+		s.log.Warn("cannot clean up staging", "set", t.name, "err", err)
 	}
-	versions, err := listVersions(t.dir)
+	versions, orphans, err := listVersions(t.dir)
 	if err != nil {
 		return err
+	}
+	for _, path := range orphans { // of a version that was being put in place, or removed
+		if err := removeIfThere(path); err != nil {
+			s.log.Warn("cannot remove a part of no version", "set", t.name, "err", err)
+		}
 	}
 	var faults []error
 	for _, v := range versions {
 		path := t.path(v)
 		if t.current.Load() != nil {
 			if err := removeGeneration(path); err != nil {
-				s.log.Warn("cannot remove an old version", "set", t.key.Name, "version", v, "err", err)
+				s.log.Warn("cannot remove an old version", "set", t.name, "version", v, "err", err)
 			}
 			continue
 		}
@@ -156,12 +196,12 @@ func (s *Sets) load(t *set) error {
 				faults = append(faults, s.setAside(t, path, err))
 			}
 			if errors.Is(err, ErrNewerSchema) {
-				s.log.Warn("a data set of a newer agent was left alone", "set", t.key.Name, "version", v)
+				s.log.Warn("a data set of a newer agent was left alone", "set", t.name, "version", v)
 			}
 			continue
 		}
 		t.current.Store(g)
-		s.log.Info("data set in force", "set", t.key.Name, "version", v, "people", g.info.People, "has_key", g.key != nil)
+		s.logInForce(t, g)
 	}
 	return errors.Join(faults...)
 }
@@ -176,7 +216,7 @@ func (s *Sets) open(t *set, path string, version uint64) (*generation, error) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), s.opts.CheckWait)
 		defer cancel()
-		s.log.Warn("checking a data set that faulted", "set", t.key.Name, "version", version)
+		s.log.Warn("checking a data set that faulted", "set", t.name, "version", version)
 		if err := s.opts.Check(ctx, path); errors.Is(err, ErrNotChecked) {
 			return nil, fmt.Errorf("check %s: %w", path, err)
 		} else if err != nil {
@@ -186,44 +226,48 @@ func (s *Sets) open(t *set, path string, version uint64) (*generation, error) {
 			return nil, err
 		}
 	}
-	return openGeneration(path, t.key.Name, version, t.key)
+	g, err := openGeneration(path, t.name, version)
+	if err != nil {
+		return nil, err
+	}
+	g.useKey(t.held(g.info.KeyID))
+	return g, nil
+}
+
+func (s *Sets) logInForce(t *set, g *generation) {
+	s.log.Info("data set in force", "set", t.name, "version", g.info.Version, "people", g.info.People,
+		"files", len(g.parts), "has_key", g.key.Load() != nil)
 }
 
 // setAside moves a damaged file to quarantine, where only the newest is kept: a
 // set can be fetched again, so one is enough to learn from.
 func (s *Sets) setAside(t *set, path string, why error) error {
-	s.log.Error("a data set file is damaged and was set aside", "set", t.key.Name, "file", filepath.Base(path), "err", why)
+	s.log.Error("a data set file is damaged and was set aside", "set", t.name, "file", filepath.Base(path), "err", why)
 	if err := os.MkdirAll(t.quarantineDir(), dirMode); err != nil {
 		return err
 	}
 	if err := emptyDir(t.quarantineDir()); err != nil {
 		return err
 	}
-	if err := os.Rename(path, filepath.Join(t.quarantineDir(), filepath.Base(path))); err != nil {
+	if err := t.move(path, t.quarantineDir()); err != nil {
 		return err
 	}
-	return errors.Join(removeGeneration(path), syncDir(t.dir))
+	return errors.Join(removeRest(path), syncDir(t.dir))
 }
 
-// listVersions gives the versions with a file in dir, newest first.
-func listVersions(dir string) ([]uint64, error) {
-	entries, err := os.ReadDir(dir)
+// move moves a set file and its parts to another directory, the one that counts
+// first.
+func (t *set) move(path, dir string) error {
+	parts, err := listParts(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []uint64
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".db")
-		if !ok {
-			continue
-		}
-		if v, err := strconv.ParseUint(name, 10, 64); err == nil && strconv.FormatUint(v, 10) == name {
-			out = append(out, v)
+	for _, p := range append([]string{path}, parts...) {
+		if err := os.Rename(p, filepath.Join(dir, filepath.Base(p))); err != nil {
+			return err
 		}
 	}
-	slices.Sort(out)
-	slices.Reverse(out)
-	return out, nil
+	return nil
 }
 
 func emptyDir(dir string) error {
@@ -248,57 +292,6 @@ func (t *set) inForce() *generation {
 	}
 }
 
-// Facts says what the sets know about n, which must be valid, and which
-// versions were asked. A blocking fact (positive, quarantine) of any set wins,
-// otherwise the first set that knows the person. On an error the facts are what
-// the other sets say, and the lane's on_fault decides. It allocates nothing.
-func (s *Sets) Facts(n gate.Number, card string) (facts gate.Facts, state gate.DataState, err error) {
-	if !n.Valid() {
-		return facts, state, errors.New("look up: not a number of twelve digits")
-	}
-	if s.closed.Load() {
-		return facts, state, fmt.Errorf("look up: data sets are %w", ErrClosed)
-	}
-	state.N = len(s.sets)
-	state.Missing = state.N == 0
-	blocked := false
-	for i, t := range s.sets {
-		state.Sets[i].Set = t.key.Name
-		g := t.inForce()
-		if g == nil {
-			state.Missing = true
-			continue
-		}
-		state.Sets[i].Version = g.info.Version
-		if g.key == nil {
-			state.Missing = true
-			g.release()
-			continue
-		}
-		if at := g.vouched.Load().Issued; state.AsOf == 0 || at < state.AsOf {
-			state.AsOf = at
-		}
-		w, found, ferr := g.find(n)
-		base := g.info.BaseDay
-		g.release()
-		if ferr != nil {
-			s.faulted(t, g, ferr)
-			err = errors.Join(err, ferr)
-		}
-		if found && !blocked {
-			blocks := w.Kind() == gate.FactPositive || w.Kind() == gate.FactQuarantine
-			if blocks || !facts.Found {
-				facts = gate.Facts{Found: true, Word: w, Base: base}
-			}
-			blocked = blocks
-		}
-	}
-	if state.Missing {
-		state.AsOf = 0
-	}
-	return facts, state, err
-}
-
 // faulted notes that a set file could not be read. It stays in force, because
 // its other pages may be sound; it is offered for fetching again and checked
 // before it is opened the next time.
@@ -309,9 +302,9 @@ func (s *Sets) faulted(t *set, g *generation, why error) {
 		return
 	}
 	t.fault = why
-	s.log.Error("a data set cannot be read", "set", t.key.Name, "version", g.info.Version, "err", why)
+	s.log.Error("a data set cannot be read", "set", t.name, "version", g.info.Version, "err", why)
 	if err := writeFile(suspectPath(g.path), nil); err != nil {
-		s.log.Error("cannot mark a data set for checking", "set", t.key.Name, "err", err)
+		s.log.Error("cannot mark a data set for checking", "set", t.name, "err", err)
 	}
 }
 
@@ -361,10 +354,15 @@ func (s *Sets) Status() []SetStatus {
 	out := make([]SetStatus, 0, len(s.sets))
 	for _, t := range s.sets {
 		t.mu.Lock()
-		st := SetStatus{Set: t.key.Name, Staging: t.staging, Fault: t.fault}
+		st := SetStatus{Set: t.name, Keys: t.keyIDs(), Staging: t.staging, Fault: t.fault}
 		if g := t.current.Load(); g != nil {
-			st.Version, st.People, st.Bytes = g.info.Version, g.info.People, g.size
-			st.KeyID, st.HasKey = g.info.KeyID, g.key != nil
+			st.Version, st.People, st.Extras = g.info.Version, g.info.People, g.info.Extras
+			st.Bytes, st.Files = g.size, len(g.parts)
+			st.Base, st.Deltas = g.info.Base, g.info.Version-g.info.Base
+			st.KeyID, st.HasKey, st.KeyHold = g.info.KeyID, g.key.Load() != nil, holdFile
+			if g.info.KeyInMemory {
+				st.KeyHold = holdMemory
+			}
 			st.Issued = time.UnixMilli(g.vouched.Load().Issued).UTC()
 		}
 		t.mu.Unlock()

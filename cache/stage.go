@@ -6,152 +6,146 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
-
-	"go.etcd.io/bbolt"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
 )
 
 const (
-	// stageTx is how many bytes of values one transaction loads: STORE §2
-	// measured 14 MB of heap for it at any size of the set.
-	stageTx = 1 << 20
-	// bytesPerPerson bounds a finished file: 7.83 were measured.
-	bytesPerPerson = 8
-	// maxSetFile32 bounds a file on a 32-bit machine, which maps it whole
-	// (STORE §4).
-	maxSetFile32 = 512 << 20
+	// A person costs no more than this in a file: 7.83 bytes were measured for
+	// records of 7 bytes, 10.1 for 9, and about 20 for an extras entry.
+	overhead       = 1.13
+	bytesPerExtras = 32
 )
 
 // stage is a generation being written; it satisfies gate.GenerationWriter.
 type stage struct {
 	sets *Sets
 	set  *set
-	info gate.Generation
-	path string
+	info setInfo
+	back bool // it may replace a newer version
 
-	db     *bbolt.DB
-	tx     *bbolt.Tx
-	blocks *bbolt.Bucket
-	// values of the transaction under way: bbolt keeps them until Commit
-	arena []byte
-
-	digest *block.Digest
-	people uint64
-	next   uint64 // lowest block number that may come
-	err    error  // first failure; everything after it fails alike
-	done   bool
+	build          *builder
+	digest         *block.Digest
+	people, extras uint64
+	next           uint64 // lowest block number that may come
+	err            error  // first failure; everything after it fails alike
+	done           bool
 }
 
-// Stage begins to write a new generation of a set. At most one is written per
-// set at a time; the caller must end it with Commit or Abort.
-func (s *Sets) Stage(g gate.Generation) (gate.GenerationWriter, error) {
-	w, err := s.stage(g)
+// Stage begins to write a new generation of a set, whole as central published
+// it. It must be newer than the one in force, or the same where that one
+// faulted. At most one is written per set at a time; the caller must end it with
+// Commit or Abort.
+func (s *Sets) Stage(g gate.Generation) (gate.GenerationWriter, error) { return s.begin(g, false) }
+
+// StageBack is [Sets.Stage] for a version that may be older than the one in
+// force, which then goes for good: after any crash either the newer one is in
+// force, as before Commit, or the older.
+func (s *Sets) StageBack(g gate.Generation) (gate.GenerationWriter, error) { return s.begin(g, true) }
+
+func (s *Sets) begin(g gate.Generation, back bool) (gate.GenerationWriter, error) {
+	w, err := s.stage(setInfo{Generation: g, Base: g.Version, BaseDigest: g.Digest}, back)
 	if err != nil {
 		return nil, fmt.Errorf("stage version %d of data set %s: %w", g.Version, g.Set, err)
 	}
 	return w, nil
 }
 
-func (s *Sets) stage(g gate.Generation) (*stage, error) {
+func (s *Sets) stage(g setInfo, back bool) (*stage, error) {
 	t := s.byName(g.Set)
-	size := int64(math.MaxInt64)
-	if g.People <= block.MaxPeople {
-		size = int64(g.People)*bytesPerPerson + int64(len(g.Manifest)) + 1<<20
-	}
 	switch {
 	case t == nil:
 		return nil, ErrUnknownSet
 	case s.closed.Load():
 		return nil, ErrClosed
-	case g.Version == 0:
-		return nil, errors.New("versions start at 1")
-	case g.Width != block.Width:
-		return nil, fmt.Errorf("records of %d bytes, this version reads %d", g.Width, block.Width)
-	case g.People > block.MaxPeople:
-		return nil, fmt.Errorf("%d people, at most %d fit", g.People, uint64(block.MaxPeople))
-	case !block.Fits(g.People, g.Blocks):
-		return nil, fmt.Errorf("%d blocks for %d people instead of about %d", g.Blocks, g.People, block.Blocks(g.People))
-	case len(g.KeyID) > 255:
-		return nil, fmt.Errorf("key id of %d bytes", len(g.KeyID))
-	case strconv.IntSize == 32 && size > maxSetFile32:
-		return nil, fmt.Errorf("about %d MiB, a 32-bit machine takes %d", size>>20, maxSetFile32>>20)
 	}
+	if err := storable(&g); err != nil {
+		return nil, err
+	}
+	size := expectedSize(&g)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.staging {
 		return nil, ErrStaging
 	}
-	if cur := t.current.Load(); cur != nil && (g.Version < cur.info.Version || g.Version == cur.info.Version && t.fault == nil) {
+	if cur := t.current.Load(); cur != nil && (g.Version < cur.info.Version && !back || g.Version == cur.info.Version && t.fault == nil) {
 		return nil, fmt.Errorf("%w: %d", ErrNotNewer, cur.info.Version)
 	}
-	w := &stage{
-		sets: s, set: t, info: g, digest: block.NewDigest(),
-		path:  filepath.Join(t.stagingDir(), strconv.FormatUint(g.Version, 10)+".db"),
-		arena: make([]byte, 0, stageTx+block.MaxRecords*block.Width),
-	}
-	if err := w.open(size); err != nil {
+	if err := s.makeRoom(t, size); err != nil {
 		return nil, err
 	}
 	t.staging = true
-	return w, nil
+	return &stage{
+		sets: s, set: t, info: g, back: back, digest: block.NewDigest(),
+		build: newBuilder(t.stagingDir(), g, s.opts.MaxFile, size),
+	}, nil
 }
 
-func (w *stage) open(size int64) error {
-	if err := emptyDir(w.set.stagingDir()); err != nil {
+// storable says whether the store can hold what a generation describes.
+func storable(g *setInfo) error {
+	switch {
+	case g.Version == 0:
+		return errors.New("versions start at 1")
+	case !block.ValidWidth(g.Width):
+		return fmt.Errorf("records of %d bytes, this version reads %d and %d", g.Width, block.Width, block.WidthCheck)
+	case g.People > block.MaxPeople:
+		return fmt.Errorf("%d people, at most %d fit", g.People, uint64(block.MaxPeople))
+	case g.Extras > g.People:
+		return fmt.Errorf("%d people, %d of them with extras", g.People, g.Extras)
+	case !g.folded() && g.Blocks != block.Blocks(g.People):
+		return fmt.Errorf("%d blocks for %d people instead of %d", g.Blocks, g.People, block.Blocks(g.People))
+	case len(g.KeyID) > maxKeyID:
+		return fmt.Errorf("key id of %d bytes", len(g.KeyID))
+	case len(g.Lists) > gate.MaxListNames:
+		return fmt.Errorf("%d lists, at most %d can be named", len(g.Lists), gate.MaxListNames)
+	}
+	for _, name := range g.Lists {
+		if name == "" || len(name) > 255 {
+			return fmt.Errorf("the name of a list has %d bytes", len(name))
+		}
+	}
+	return nil
+}
+
+func expectedSize(g *setInfo) int64 {
+	size := float64(g.People)*float64(g.Width)*overhead + float64(g.Extras)*bytesPerExtras
+	return int64(min(size, math.MaxInt64/2)) + int64(len(g.Manifest)) + 1<<20
+}
+
+// makeRoom clears the staging and sees that size bytes fit on the disk. The
+// caller holds t.mu.
+func (s *Sets) makeRoom(t *set, size int64) error {
+	if err := emptyDir(t.stagingDir()); err != nil {
 		return err
 	}
-	if ok, err := exists(w.set.quarantineDir()); err == nil && ok { // its room may be needed
-		if err := emptyDir(w.set.quarantineDir()); err != nil {
+	if ok, err := exists(t.quarantineDir()); err == nil && ok { // its room may be needed
+		if err := emptyDir(t.quarantineDir()); err != nil {
 			return err
 		}
 	}
-	free, err := freeSpace(w.set.stagingDir())
+	free, err := freeSpace(t.stagingDir())
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}
-	if free < size+w.sets.opts.Reserve {
+	if free-s.opts.Reserve < size {
 		return fmt.Errorf("%d MiB are free, it takes %d MiB and %d MiB are left to the journal",
-			free>>20, size>>20, w.sets.opts.Reserve>>20)
-	}
-	w.db, _, err = openBolt(w.path, bbolt.Options{
-		NoSync: true, NoGrowSync: true, NoStatistics: true, // synced as a whole before it counts
-		InitialMmapSize: int(min(size, maxSetFile32)),
-	})
-	if err != nil {
-		return err
-	}
-	if err := w.begin(); err != nil {
-		return errors.Join(err, w.discard())
+			free>>20, size>>20, s.opts.Reserve>>20)
 	}
 	return nil
 }
 
-func (w *stage) begin() (err error) {
-	if w.tx, err = w.db.Begin(true); err != nil {
-		return err
-	}
-	if w.blocks, err = w.tx.CreateBucketIfNotExists(bucketBlocks); err != nil {
-		return err
-	}
-	w.blocks.FillPercent = 1.0 // the keys come sorted; it holds for this handle only
-	return nil
-}
-
-func (w *stage) Block(no uint64, value, _ []byte) error {
+func (w *stage) Block(no uint64, value, extras []byte) error {
 	if w.err == nil {
-		w.err = guard(func() error { return w.add(no, value) })
+		w.err = guard(func() error { return w.add(no, value, extras) })
 	}
 	if w.err != nil {
-		return fmt.Errorf("data set %s, block %d: %w", w.set.key.Name, no, w.err)
+		return fmt.Errorf("data set %s, block %d: %w", w.set.name, no, w.err)
 	}
 	return nil
 }
 
-func (w *stage) add(no uint64, value []byte) error {
-	n := uint64(len(value) / block.Width)
+func (w *stage) add(no uint64, value, extras []byte) error {
 	switch {
 	case w.done:
 		return ErrClosed
@@ -159,29 +153,24 @@ func (w *stage) add(no uint64, value []byte) error {
 		return fmt.Errorf("%w: there are %d blocks", block.ErrMalformed, w.info.Blocks)
 	case no < w.next:
 		return fmt.Errorf("%w: block %d came before it", block.ErrMalformed, w.next-1)
-	case w.people+n > w.info.People:
-		return fmt.Errorf("%w: more than the promised %d people", block.ErrMalformed, w.info.People)
 	}
-	if err := block.Check(value, w.info.Width); err != nil {
+	entries, err := block.CheckPair(value, w.info.Width, extras, false)
+	if err != nil {
 		return err
 	}
-	if len(w.arena) >= stageTx {
-		if err := w.tx.Commit(); err != nil {
-			return err
-		}
-		w.arena = w.arena[:0]
-		if err := w.begin(); err != nil {
-			return err
-		}
+	w.people += uint64(len(value) / w.info.Width)
+	w.extras += uint64(entries)
+	switch {
+	case w.people > w.info.People:
+		return fmt.Errorf("%w: more than the promised %d people", block.ErrMalformed, w.info.People)
+	case w.extras > w.info.Extras:
+		return fmt.Errorf("%w: more than the promised %d people with extras", block.ErrMalformed, w.info.Extras)
 	}
-	from := len(w.arena)
-	w.arena = append(w.arena, value...)
-	var key [4]byte
-	if err := w.blocks.Put(block.PutKey(&key, no, w.info.Blocks), w.arena[from:len(w.arena):len(w.arena)]); err != nil {
+	if err := w.build.put(no, value, extras); err != nil {
 		return err
 	}
 	w.digest.Add(no, value)
-	w.people += n
+	w.digest.AddExtras(no, extras)
 	w.next = no + 1
 	return nil
 }
@@ -190,48 +179,45 @@ func (w *stage) add(no uint64, value []byte) error {
 // The one that was in force is closed and removed once its last lookup is done.
 func (w *stage) Commit() error {
 	if w.done {
-		return fmt.Errorf("commit data set %s: %w", w.set.key.Name, ErrClosed)
+		return fmt.Errorf("commit data set %s: %w", w.set.name, ErrClosed)
 	}
 	err := w.err
 	if err == nil {
-		err = guard(w.finish)
+		err = w.complete()
+	}
+	var path string
+	if err == nil {
+		err = guard(func() error {
+			path, err = w.build.finish()
+			return err
+		})
 	}
 	if err == nil {
-		err = w.publish()
+		err = w.publish(path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("commit version %d of data set %s: %w", w.info.Version, w.set.key.Name, err), w.Abort())
+		return errors.Join(fmt.Errorf("commit version %d of data set %s: %w", w.info.Version, w.set.name, err), w.Abort())
 	}
 	return nil
 }
 
-// finish writes the last transaction, syncs and closes the file.
-func (w *stage) finish() error {
+// complete says whether all came that was promised.
+func (w *stage) complete() error {
 	switch {
 	case w.people != w.info.People:
 		return fmt.Errorf("%d people came, %d were promised", w.people, w.info.People)
+	case w.extras != w.info.Extras:
+		return fmt.Errorf("%d people with extras came, %d were promised", w.extras, w.info.Extras)
 	case w.digest.Sum() != w.info.Digest:
 		return errors.New("the blocks do not have the promised digest")
 	}
-	if err := putGeneration(w.tx, w.info); err != nil {
-		return err
-	}
-	if err := w.tx.Commit(); err != nil {
-		return err
-	}
-	w.tx = nil
-	if err := w.db.Sync(); err != nil {
-		return err
-	}
-	db := w.db
-	w.db = nil
-	return db.Close()
+	return nil
 }
 
-// publish reads the finished file back, gives it its name and puts it in force.
-func (w *stage) publish() error {
-	t := w.set
-	g, err := openGeneration(w.path, t.key.Name, w.info.Version, t.key)
+// publish reads the finished files back, gives them their names and puts them
+// in force.
+func (w *stage) publish(path string) error {
+	g, err := openGeneration(path, w.set.name, w.info.Version)
 	if err != nil {
 		return err
 	}
@@ -245,12 +231,8 @@ func (w *stage) publish() error {
 	if old == nil {
 		return nil
 	}
-	err = old.retire()
-	if old.path != g.path {
-		err = errors.Join(err, removeGeneration(old.path))
-	}
-	if err != nil { // the new one is in force all the same
-		w.sets.log.Warn("cannot remove the version before", "set", t.key.Name, "version", old.info.Version, "err", err)
+	if err := w.set.remove(old, g); err != nil { // the new one is in force all the same
+		w.sets.log.Warn("cannot remove the version before", "set", w.set.name, "version", old.info.Version, "err", err)
 	}
 	return nil
 }
@@ -262,21 +244,98 @@ func (w *stage) replace(g *generation) (old *generation, err error) {
 	if w.sets.closed.Load() {
 		return nil, ErrClosed
 	}
-	final := t.path(w.info.Version)
-	if err := errors.Join(removeIfThere(vouchPath(final)), removeIfThere(suspectPath(final))); err != nil {
+	if err := t.install(g); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(w.path, final); err != nil {
-		return nil, err
+	old = t.current.Load()
+	if old != nil && old.info.Version > g.info.Version {
+		if err := t.withdraw(old); err != nil {
+			return nil, errors.Join(err, removeGeneration(g.path))
+		}
+	}
+	g.useKey(t.held(g.info.KeyID))
+	t.current.Store(g)
+	t.fault, t.staging, w.done = nil, false, true
+	w.sets.logInForce(t, g)
+	return old, nil
+}
+
+// install gives the files of a finished version their names, durably: first the
+// parts, last the one that counts. The caller holds t.mu.
+func (t *set) install(g *generation) error {
+	final := t.path(g.info.Version)
+	if err := errors.Join(removeIfThere(vouchPath(final)), removeIfThere(suspectPath(final))); err != nil {
+		return err
+	}
+	last := len(g.parts) - 1
+	for i := range g.parts {
+		to := partPath(final, i+1)
+		if i == last {
+			to = final
+			if last > 0 {
+				if err := syncDir(t.dir); err != nil {
+					return errors.Join(err, t.uninstall(g, i))
+				}
+			}
+		}
+		if err := os.Rename(g.parts[i].path, to); err != nil {
+			return errors.Join(err, t.uninstall(g, i))
+		}
+		g.parts[i].path = to
 	}
 	g.path = final
 	if err := syncDir(t.dir); err != nil {
-		return nil, errors.Join(err, os.Remove(final))
+		return errors.Join(err, t.uninstall(g, len(g.parts)))
 	}
-	old = t.current.Swap(g)
-	t.fault, t.staging, w.done = nil, false, true
-	w.sets.log.Info("data set in force", "set", t.key.Name, "version", g.info.Version, "people", g.info.People, "has_key", g.key != nil)
-	return old, nil
+	return nil
+}
+
+// uninstall removes the first n of the parts that got their names, the one that
+// counts first.
+func (t *set) uninstall(g *generation, n int) error {
+	var errs []error
+	for i := n - 1; i >= 0; i-- {
+		errs = append(errs, removeIfThere(g.parts[i].path))
+	}
+	return errors.Join(errs...)
+}
+
+// withdraw takes the name from a newer version, durably, so that it is not in
+// force again after a crash; whoever reads it goes on reading. On an error it
+// has its name as before. The caller holds t.mu.
+func (t *set) withdraw(g *generation) error {
+	aside := filepath.Join(t.stagingDir(), "withdrawn")
+	if err := os.Rename(g.path, aside); err != nil {
+		return err
+	}
+	err := syncDir(t.dir)
+	if err != nil {
+		return errors.Join(err, os.Rename(aside, g.path))
+	}
+	return nil
+}
+
+// remove closes a version that was in force before next and removes its files.
+func (t *set) remove(old, next *generation) error {
+	err := old.retire()
+	if old.path != next.path {
+		return errors.Join(err, removeIfThere(filepath.Join(t.stagingDir(), "withdrawn")), removeGeneration(old.path))
+	}
+	for _, p := range old.parts { // the same version again, in fewer parts
+		if !next.has(p.path) {
+			err = errors.Join(err, removeIfThere(p.path))
+		}
+	}
+	return err
+}
+
+func (g *generation) has(path string) bool {
+	for i := range g.parts {
+		if g.parts[i].path == path {
+			return true
+		}
+	}
+	return false
 }
 
 // Abort throws the staging away; after Commit or Abort it does nothing.
@@ -285,27 +344,12 @@ func (w *stage) Abort() error {
 		return nil
 	}
 	w.done = true
-	err := w.discard()
+	err := w.build.discard()
 	w.set.mu.Lock()
 	w.set.staging = false
 	w.set.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("abort data set %s: %w", w.set.key.Name, err)
+		return fmt.Errorf("abort data set %s: %w", w.set.name, err)
 	}
 	return nil
-}
-
-// discard closes and removes the file being written.
-func (w *stage) discard() error {
-	err := guard(func() error {
-		if w.db == nil {
-			return nil
-		}
-		if w.tx != nil {
-			_ = w.tx.Rollback() // closed already when its commit failed
-		}
-		return w.db.Close()
-	})
-	w.db, w.tx = nil, nil
-	return errors.Join(err, removeIfThere(w.path))
 }

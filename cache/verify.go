@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"gateagent/cache/block"
+)
+
+// verify reads all blocks and extras and compares counts and digest with the
+// meta bucket.
+func (g *generation) verify() error {
+	err := guard(func() error {
+		c := newCounting(g.info)
+		for i := range g.parts {
+			p := &g.parts[i]
+			end := g.info.Blocks
+			if i+1 < len(g.parts) {
+				end = g.parts[i+1].first
+			}
+			if err := c.part(p.blocks, p.extras, p.first, end); err != nil {
+				return err
+			}
+		}
+		return c.done()
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", g.path, err)
+	}
+	return nil
+}
+
+// counting reads the blocks of a version in ascending order.
+type counting struct {
+	want           setInfo
+	digest         *block.Digest
+	people, extras uint64
+}
+
+func newCounting(want setInfo) *counting { return &counting{want: want, digest: block.NewDigest()} }
+
+// part takes the blocks of one file, whose numbers are first to end, end
+// excluded. extras is nil where there are none.
+func (c *counting) part(blocks, extras *bbolt.Bucket, first, end uint64) error {
+	var at *bbolt.Cursor
+	var extraKey, extraValue []byte
+	if extras != nil {
+		at = extras.Cursor()
+		extraKey, extraValue = at.First()
+	}
+	err := blocks.ForEach(func(k, v []byte) error {
+		var mine []byte
+		if extraKey != nil && bytes.Equal(k, extraKey) {
+			mine = extraValue
+			extraKey, extraValue = at.Next()
+		}
+		no, err := block.ParseKey(k, c.want.Blocks)
+		switch {
+		case err != nil:
+		case no < first || no >= end:
+			err = fmt.Errorf("block %d does not belong into this part", no)
+		default:
+			err = c.block(no, v, mine)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: block %x: %w", ErrDamaged, k, err)
+		}
+		return nil
+	})
+	if err == nil && extraKey != nil {
+		err = fmt.Errorf("%w: extras %x of no block, or in no order", ErrDamaged, extraKey)
+	}
+	return err
+}
+
+func (c *counting) block(no uint64, value, extras []byte) error {
+	entries, err := block.CheckPair(value, c.want.Width, extras, c.want.folded())
+	if err != nil {
+		return err
+	}
+	c.digest.Add(no, value)
+	c.digest.AddExtras(no, extras)
+	c.people += uint64(len(value) / c.want.Width)
+	c.extras += uint64(entries)
+	return nil
+}
+
+// done compares what came with what was promised.
+func (c *counting) done() error {
+	switch {
+	case c.people != c.want.People:
+		return fmt.Errorf("%w: %d people instead of %d", ErrDamaged, c.people, c.want.People)
+	case c.extras != c.want.Extras:
+		return fmt.Errorf("%w: %d people with extras instead of %d", ErrDamaged, c.extras, c.want.Extras)
+	case c.digest.Sum() != c.want.Digest:
+		return fmt.Errorf("%w: its digest is not the one promised", ErrDamaged)
+	}
+	return nil
+}
