@@ -130,7 +130,7 @@ func (o *office) publishPeople(green int) {
 		o.t.Fatal(err)
 	}
 	digest, blocks := block.NewDigest(), []wire.Block(nil)
-	for no, value := range block.Pack(rows) {
+	for no, value := range block.Pack(rows, block.Width) {
 		digest.Add(no, value)
 		blocks = append(blocks, wire.Block{No: no, Value: slices.Clone(value)})
 	}
