@@ -1,5 +1,7 @@
 package symbology
 
+import "unicode/utf8"
+
 // parser reads the segments of the data codewords (ISO/IEC 18004 §7.4).
 type parser struct {
 	data    []byte
@@ -9,8 +11,7 @@ type parser struct {
 	out     []byte // the text so far
 	raw     []byte // bytes of the segment at hand
 	charset int    // the ECI in force, noCharset for none
-	sets    charsets
-	fnc1    bool // FNC1 was seen: % stands for the separator in alphanumeric segments
+	fnc1    bool   // FNC1 was seen: % stands for the separator in alphanumeric segments
 
 	part, parts int
 	parity      byte
@@ -20,7 +21,7 @@ type parser struct {
 const noCharset = -1
 
 func (p *parser) reset(data []byte, version int) {
-	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset, sets: p.sets}
+	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset}
 }
 
 // text copies what was read.
@@ -67,6 +68,7 @@ const (
 	modeECI          = 7
 	modeKanji        = 8
 	modeFNC1Second   = 9
+	modeHanzi        = 13 // of GB/T 18284
 )
 
 // countBits is how many bits tell the length of a segment (table 3).
@@ -100,6 +102,8 @@ func (p *parser) parse() error {
 			return nil
 		case modeNumeric, modeAlphanumeric, modeByte, modeKanji:
 			ok = p.segment(mode)
+		case modeHanzi:
+			ok = p.hanzi()
 		case modeAppend:
 			ok = p.structuredAppend()
 		case modeECI:
@@ -136,7 +140,7 @@ func (p *parser) segment(mode int) bool {
 			b, _ := p.bits(8)
 			p.raw = append(p.raw, byte(b))
 		}
-		p.out, ok = p.sets.appendText(p.out, p.raw, p.charset)
+		p.out, ok = appendText(p.out, p.raw, p.charset)
 		return ok
 	default:
 		return p.kanji(count)
@@ -219,8 +223,32 @@ func (p *parser) kanji(count int) bool {
 		p.raw = append(p.raw, byte(c>>8), byte(c))
 	}
 	var ok bool
-	p.out, ok = p.sets.appendShiftJIS(p.out, p.raw)
+	p.out, ok = appendShiftJIS(p.out, p.raw)
 	return ok
+}
+
+// hanziGB2312 is the only subset that the Hanzi mode has.
+const hanziGB2312 = 1
+
+// hanzi reads characters of GB 2312 in 13 bits each (GB/T 18284).
+func (p *parser) hanzi() bool {
+	subset, ok := p.bits(4)
+	if !ok || subset != hanziGB2312 {
+		return false
+	}
+	count, ok := p.bits(countBits(modeHanzi, p.version))
+	if !ok || p.left() < 13*count {
+		return false
+	}
+	for range count {
+		v, _ := p.bits(13)
+		r := hanzi(v)
+		if r == 0 {
+			return false
+		}
+		p.out = utf8.AppendRune(p.out, r)
+	}
+	return true
 }
 
 // eci reads the number of a character set: 8, 16 or 24 bits (§7.4.2).

@@ -1,13 +1,8 @@
 package symbology
 
 import (
-	"bytes"
-	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding/japanese"
-	"golang.org/x/text/transform"
 )
 
 // The text rule: bytes that are valid UTF-8 are UTF-8, whatever a careless
@@ -23,6 +18,11 @@ const (
 	eciUTF16BE  = 25
 	eciUTF8     = 26
 	eciASCII    = 27
+	eciBig5     = 28
+	eciGB2312   = 29
+	eciEUCKR    = 30
+	eciGBK      = 31
+	eciGB18030  = 32
 	eciASCII2   = 170
 	eciUTF16LE  = 33
 	eciUTF32BE  = 34
@@ -30,34 +30,24 @@ const (
 	eciBinary   = 899
 )
 
-// charsets turns bytes into text, in buffers of its own: nothing is allocated
-// once they are there.
-type charsets struct {
-	shiftJIS transform.Transformer // made when first asked for
-	wide     []byte                // what it gave
-	upper    []rune                // of a code page
-}
-
 // appendText turns a segment of bytes into UTF-8. ok is false for bytes that
-// are not of the character set named, and for sets whose tables are too large
-// to carry (Chinese and Korean ones): no text rather than a wrong one.
-func (c *charsets) appendText(to, raw []byte, charset int) (text []byte, ok bool) {
+// are not of the character set named, and for sets that are not known: no text
+// rather than a wrong one.
+func appendText(to, raw []byte, charset int) (text []byte, ok bool) {
 	wide := charset == eciUTF16BE || charset == eciUTF16LE || charset == eciUTF32BE || charset == eciUTF32LE
 	if utf8.Valid(raw) && (!wide || !ascii(raw)) {
 		return append(to, raw...), true
 	}
 	switch charset {
 	case noCharset, 0, 2: // 0 and 2 are code page 437, used as "none" by old encoders
-		if looksLikeShiftJIS(raw) {
-			if text, ok = c.appendShiftJIS(to, raw); ok {
-				return text, true
-			}
+		if text, ok = appendShiftJIS(to, raw); ok && looksLikeShiftJIS(raw) {
+			return text, true
 		}
 		return appendLatin1(to, raw), true
 	case eciLatin1a, eciLatin1, eciBinary:
 		return appendLatin1(to, raw), true
 	case eciShiftJIS:
-		return c.appendShiftJIS(to, raw)
+		return appendShiftJIS(to, raw)
 	case eciUTF16BE, eciUTF16LE:
 		return appendUTF16(to, raw, charset == eciUTF16LE)
 	case eciUTF32BE, eciUTF32LE:
@@ -67,11 +57,14 @@ func (c *charsets) appendText(to, raw []byte, charset int) (text []byte, ok bool
 		// are is anybody's guess.
 		return to, false
 	}
+	if set, ok := pairSets[charset]; ok {
+		return set.append(to, raw)
+	}
 	table, ok := codePages[charset]
 	if !ok {
 		return to, false
 	}
-	return c.appendCodePage(to, raw, table)
+	return appendCodePage(to, raw, table)
 }
 
 func ascii(b []byte) bool {
@@ -92,48 +85,26 @@ func appendLatin1(to, raw []byte) []byte {
 	return to
 }
 
-func (c *charsets) appendShiftJIS(to, raw []byte) (text []byte, ok bool) {
-	if c.shiftJIS == nil {
-		c.shiftJIS = japanese.ShiftJIS.NewDecoder().Transformer
-	}
-	// A byte becomes three at most, or one that is not of the set U+FFFD.
-	c.wide = slices.Grow(c.wide[:0], 3*len(raw))[:3*len(raw)]
-	c.shiftJIS.Reset()
-	n, _, err := c.shiftJIS.Transform(c.wide, raw, true)
-	if err != nil || bytes.ContainsRune(c.wide[:n], encodingError) {
-		return to, false
-	}
-	return append(to, c.wide[:n]...), true
-}
-
-// encodingError is what x/text puts where bytes are not of a character set.
-const encodingError = utf8.RuneError
-
-// looksLikeShiftJIS says whether bytes that name no character set may be
-// Shift_JIS: all of them must be, which only its tables can tell, and they must
-// show what ISO-8859-1 hardly ever does: bytes of its control range, or three
-// characters of Japanese in a row.
+// looksLikeShiftJIS says whether bytes of Shift_JIS that name no character set are
+// meant so: they must show what ISO-8859-1 hardly ever does, bytes of its
+// control range, or three characters of Japanese in a row.
 func looksLikeShiftJIS(raw []byte) bool {
-	run, longest, control := 0, 0, false
+	run, longest := 0, 0
 	for i := 0; i < len(raw); i++ {
-		c := raw[i]
-		switch {
-		case c < 0x80:
+		switch c := raw[i]; {
+		case c < utf8.RuneSelf:
 			run = 0
 			continue
 		case c >= 0xA1 && c <= 0xDF: // half-width katakana
-		case c >= 0x81 && c <= 0x9F, c >= 0xE0 && c <= 0xFC: // first of two
-			control = control || c < 0xA0
-			if i++; i == len(raw) || raw[i] < 0x40 || raw[i] == 0x7F || raw[i] > 0xFC {
-				return false
-			}
-		default:
-			return false
+		case c < 0xA0:
+			return true
+		default: // the first of two
+			i++
 		}
 		run++
 		longest = max(longest, run)
 	}
-	return control || longest >= 3
+	return longest >= 3
 }
 
 func appendUTF16(to, raw []byte, little bool) (text []byte, ok bool) {
@@ -182,15 +153,17 @@ func appendUTF32(to, raw []byte, little bool) (text []byte, ok bool) {
 }
 
 // appendCodePage maps the upper half of the bytes by a table of 128 characters.
-func (c *charsets) appendCodePage(to, raw []byte, table string) (text []byte, ok bool) {
-	c.upper = c.upper[:0]
+func appendCodePage(to, raw []byte, table string) (text []byte, ok bool) {
+	var upper [utf8.RuneSelf]rune
+	i := 0
 	for _, r := range table {
-		c.upper = append(c.upper, r)
+		upper[i] = r
+		i++
 	}
 	for _, b := range raw {
 		r := rune(b)
 		if b >= utf8.RuneSelf {
-			if r = c.upper[b-utf8.RuneSelf]; r == utf8.RuneError {
+			if r = upper[b-utf8.RuneSelf]; r == utf8.RuneError {
 				return to, false
 			}
 		}
