@@ -48,17 +48,22 @@ func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
 	p.dark, p.norm = p.dark[:n], p.norm[:n]
 	for y := range p.h {
 		out := p.dark[y*p.w : (y+1)*p.w]
-		if p.scale == 1 {
-			for x, v := range g.Pix[(p.top+y)*g.Stride+p.left:][:p.w] {
-				out[x] = float32(v)
-			}
-		} else {
+		if p.scale > 1 {
 			p.shrinkRow(g, y, out)
-		}
-		if !light {
-			for x, v := range out {
-				out[x] = 255 - v
+			if !light {
+				for x, v := range out {
+					out[x] = 255 - v
+				}
 			}
+			continue
+		}
+		row := g.Pix[(p.top+y)*g.Stride+p.left:][:len(out)]
+		flip := uint8(0)
+		if !light {
+			flip = 255
+		}
+		for x, v := range row {
+			out[x] = float32(int32(v ^ flip))
 		}
 	}
 	p.reach = int(normReach*module/float32(p.scale) + 0.5)

@@ -48,26 +48,12 @@ const (
 func cast(g *frame.Gray, x, y, dx, dy, reach float32, light bool) (r ray, ok bool) {
 	step := max(0.5, reach/6)
 	half := int(4.6*reach/step) + 1
-	if 2*half+1 > maxProfile {
+	n := 2*half + 1
+	if n > maxProfile {
 		return r, false
 	}
 	var profile [maxProfile]float32
-	lo, hi := float32(255), float32(0)
-	n := 2*half + 1
-	for i := range n {
-		t := float32(i-half) * step
-		px, py := x+t*dx, y+t*dy
-		if px < 0 || py < 0 || px > float32(g.Width) || py > float32(g.Height) {
-			profile[i] = beyond
-			continue
-		}
-		v := bilinear(g, px, py)
-		if light {
-			v = 255 - v
-		}
-		profile[i] = v
-		lo, hi = min(lo, v), max(hi, v)
-	}
+	lo, hi := profileOf(g, profile[:n], x-float32(half)*step*dx, y-float32(half)*step*dy, step*dx, step*dy, light)
 	if hi-lo < 8 {
 		return r, false
 	}
@@ -110,7 +96,65 @@ func cast(g *frame.Gray, x, y, dx, dy, reach float32, light bool) (r ray, ok boo
 	return ray{unit, shift}, true
 }
 
+// profileOf samples a line from (x, y) on, dark pixels low, and gives the lowest
+// and the highest value.
+func profileOf(g *frame.Gray, to []float32, x, y, dx, dy float32, light bool) (lo, hi float32) {
+	last := float32(len(to) - 1)
+	lo, hi = 255, 0
+	// Well within the picture, which is the rule, whole numbers do.
+	if min(x, x+last*dx) < 1 || min(y, y+last*dy) < 1 ||
+		max(x, x+last*dx) > float32(g.Width-2) || max(y, y+last*dy) > float32(g.Height-2) {
+		for i := range to {
+			px, py := x+float32(i)*dx, y+float32(i)*dy
+			if px < 0 || py < 0 || px > float32(g.Width) || py > float32(g.Height) {
+				to[i] = beyond
+				continue
+			}
+			v := bilinear(g, px, py)
+			if light {
+				v = 255 - v
+			}
+			to[i] = v
+			lo, hi = min(lo, v), max(hi, v)
+		}
+		return lo, hi
+	}
+	const (
+		places = 16 // binary ones of a coordinate: pictures are up to 1<<15 wide
+		part   = 8  // of them that weigh
+		unit   = 1 << part
+	)
+	ix, iy := uint32((x-0.5)*(1<<places)), uint32((y-0.5)*(1<<places))
+	sx, sy := uint32(int32(dx*(1<<places))), uint32(int32(dy*(1<<places)))
+	const white = 255 * unit * unit
+	least, most := uint32(white), uint32(0)
+	for i := range to {
+		at := int(iy>>places)*g.Stride + int(ix>>places)
+		u, v := ix>>(places-part)&(unit-1), iy>>(places-part)&(unit-1)
+		p := g.Pix[at : at+2]
+		q := g.Pix[at+g.Stride : at+g.Stride+2]
+		top := uint32(p[0])*(unit-u) + uint32(p[1])*u
+		bottom := uint32(q[0])*(unit-u) + uint32(q[1])*u
+		s := top*(unit-v) + bottom*v
+		if light {
+			s = white - s
+		}
+		least, most = min(least, s), max(most, s)
+		to[i] = float32(int32(s))
+		ix += sx
+		iy += sy
+	}
+	const scale = 1.0 / (unit * unit)
+	for i := range to {
+		to[i] *= scale
+	}
+	return float32(least) * scale, float32(most) * scale
+}
+
 func abs32(v float32) float32 { return max(v, -v) }
+
+// centred is how far off a centre may be, in modules, to be left there.
+const centred = 0.1
 
 // examine casts lines through a hit and says what finder it is, if at least
 // share of the lines show one. The centre is put right between two rounds.
@@ -141,9 +185,14 @@ func examine(g *frame.Gray, h *hit, share float32) (f finder, ok bool) {
 		}
 		k := float32(f.lines)
 		f.module = module / k
-		if round < 2 {
-			f.x += 2 * sx / k
-			f.y += 2 * sy / k
+		if round == 2 {
+			break
+		}
+		sx, sy = 2*sx/k, 2*sy/k
+		f.x += sx
+		f.y += sy
+		if round == 1 && max(abs32(sx), abs32(sy)) < centred*f.module {
+			break // the lines would tell the same again
 		}
 	}
 	return f, true

@@ -31,24 +31,40 @@ func (s *sampler) take(p *patch, m *model, fast bool) {
 		spread = 0.15
 	}
 	for y := range n {
+		// Within a module the perspective is as good as straight, and from the
+		// first module of a row to the last its sides change evenly.
+		rx, ry, dx, dy := m.sides(0, y, spread)
+		farRX, farRY, farDX, farDY := m.sides(n-1, y, spread)
+		k := 1 / float32(n-1)
+		stepRX, stepRY, stepDX, stepDY := (farRX-rx)*k, (farRY-ry)*k, (farDX-dx)*k, (farDY-dy)*k
 		for x := range n {
-			// Within a module the perspective is as good as straight.
 			cx, cy := m.place(float32(x)+0.5, float32(y)+0.5)
-			rx, ry := m.place(float32(x)+0.5+spread, float32(y)+0.5)
-			dx, dy := m.place(float32(x)+0.5, float32(y)+0.5+spread)
-			rx, ry, dx, dy = rx-cx, ry-cy, dx-cx, dy-cy
+			if m.bend != nil {
+				rx, ry, dx, dy = m.sides(x, y, spread)
+			}
 			sum := 4 * p.at(p.dark, cx, cy)
 			sum += 2 * (p.at(p.dark, cx-rx, cy-ry) + p.at(p.dark, cx+rx, cy+ry) +
 				p.at(p.dark, cx-dx, cy-dy) + p.at(p.dark, cx+dx, cy+dy))
 			if fast {
 				s.value[y*n+x] = sum / 12
-				continue
+			} else {
+				sum += p.at(p.dark, cx-rx-dx, cy-ry-dy) + p.at(p.dark, cx+rx-dx, cy+ry-dy) +
+					p.at(p.dark, cx-rx+dx, cy-ry+dy) + p.at(p.dark, cx+rx+dx, cy+ry+dy)
+				s.value[y*n+x] = sum / 16
 			}
-			sum += p.at(p.dark, cx-rx-dx, cy-ry-dy) + p.at(p.dark, cx+rx-dx, cy+ry-dy) +
-				p.at(p.dark, cx-rx+dx, cy-ry+dy) + p.at(p.dark, cx+rx+dx, cy+ry+dy)
-			s.value[y*n+x] = sum / 16
+			rx, ry, dx, dy = rx+stepRX, ry+stepRY, dx+stepDX, dy+stepDY
 		}
 	}
+}
+
+// sides gives how far it is, in pixels of the patch, from the middle of a module
+// to spread modules right of it, and to as much below it.
+func (m *model) sides(x, y int, spread float32) (rx, ry, dx, dy float32) {
+	fx, fy := float32(x)+0.5, float32(y)+0.5
+	cx, cy := m.place(fx, fy)
+	rx, ry = m.place(fx+spread, fy)
+	dx, dy = m.place(fx, fy+spread)
+	return rx - cx, ry - cy, dx - cx, dy - cy
 }
 
 // sharpen adds k times what a module differs from its four neighbours, and
