@@ -25,6 +25,7 @@ type Box struct {
 	Journal JournalState
 	Link    LinkState
 	Lanes   []LaneState
+	Theft   Theft
 }
 
 // DocumentState names a signed document in force; Version 0 means none.
@@ -49,7 +50,23 @@ type SetState struct {
 	// Issued is when central last vouched for this version: age counts from it.
 	Issued time.Time
 	HasKey bool
+	KeyID  string // of the version in force; "" for none
+	// Hold says how the box may hold its key; HoldUnknown while no version is
+	// in force.
+	Hold KeyHold
 }
+
+// KeyHold is how a box may hold the key of a data set.
+type KeyHold uint8
+
+// The ways to hold a key.
+const (
+	HoldUnknown KeyHold = iota
+	HoldFile            // from a file
+	HoldMemory          // from central after each start, never on the disk
+)
+
+func (h KeyHold) String() string { return [...]string{"unknown", "file", "memory"}[min(h, HoldMemory)] }
 
 // JournalState is the journal and with it the queue: entries are queued until
 // central has acknowledged them.

@@ -79,7 +79,12 @@ var catalogue = []struct {
 	{
 		DataKeyMissing,
 		Text{VI: "Thiếu khóa của tập dữ liệu: không tra được ai.", EN: "The key of the data set is missing: nobody can be looked up."},
-		Text{VI: "Chép tệp khóa vào nơi ghi ở set.key_file.", EN: "Copy the key file to where set.key_file says."},
+		Text{VI: "Chép tệp khóa vào nơi ghi ở set.key_file, hoặc nhờ trung tâm cấp khóa.", EN: "Copy the key file to where set.key_file says, or have central hand the key out."},
+	},
+	{
+		DataKeyAwaited,
+		Text{VI: "Khóa của dữ liệu chỉ được giữ trong bộ nhớ và chưa đến từ khi khởi động: mọi người đều phải kiểm tra thủ công.", EN: "The key of the data is held in memory only and has not come since the start: everybody is checked by hand."},
+		Text{VI: "Nối lại trung tâm: khóa đến trong vài giây, không cần khởi động lại. Đã nối mà khóa không đến: hỏi trung tâm cổng này có được cấp khóa không.", EN: "Bring central back: the key comes within seconds, without a restart. If it does not, ask central whether this gate is given keys."},
 	},
 	{
 		DataStale,
@@ -104,7 +109,22 @@ var catalogue = []struct {
 	{
 		EntryKeyMissing,
 		Text{VI: "Thiếu khóa lượt qua: các lượt không có mã người.", EN: "The entry key is missing: entries carry no subject."},
-		Text{VI: "Chép tệp khóa vào nơi ghi ở keys.entry_file.", EN: "Copy the key file to where keys.entry_file says."},
+		Text{VI: "Chép tệp khóa vào nơi ghi ở keys.entry_file, hoặc nhờ trung tâm cấp khóa.", EN: "Copy the key file to where keys.entry_file says, or have central hand the key out."},
+	},
+	{
+		EntryKeyAwaited,
+		Text{VI: "Khóa lượt qua chỉ được giữ trong bộ nhớ và chưa đến: các lượt chưa có mã người.", EN: "The entry key is held in memory only and has not come: entries carry no subject."},
+		Text{VI: "Nối lại trung tâm: khóa đến trong vài giây. Không đến thì hỏi trung tâm cổng này có được cấp khóa không.", EN: "Bring central back: the key comes within seconds. If it does not, ask central whether this gate is given keys."},
+	},
+	{
+		KeyOnDisk,
+		Text{VI: "Trên đĩa có tệp khóa dù khóa chỉ được giữ trong bộ nhớ: thiết bị không dùng tệp này, nhưng kẻ trộm thì dùng được.", EN: "A key file lies on the disk although the key may be in memory only: the box does not use it, but a thief could."},
+		Text{VI: "Xóa tệp ghi ở dòng chi tiết bằng shred -u, bỏ dòng của nó khỏi cấu hình, và nhờ trung tâm đổi khóa.", EN: "Destroy the file in the detail line with shred -u, take its line out of the configuration, and have central replace the key."},
+	},
+	{
+		KeySwappable,
+		Text{VI: "Bộ nhớ có thể bị ghi ra đĩa (swap), và khóa nằm trong đó.", EN: "Memory may be written to the disk (swap), and the keys are in it."},
+		Text{VI: "Tắt swap bằng sudo swapoff -a và bỏ nó khỏi /etc/fstab, hoặc chạy với gateagent.service đi kèm.", EN: "Switch swap off with sudo swapoff -a and take it out of /etc/fstab, or run with the gateagent.service that comes with the agent."},
 	},
 	{
 		IdentityFailed,

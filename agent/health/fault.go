@@ -45,7 +45,12 @@ const (
 	DataDamaged    Code = "data_damaged"
 	DataRefused    Code = "data_refused"
 
+	DataKeyAwaited Code = "data_key_awaited"
+
 	EntryKeyMissing Code = "entry_key_missing"
+	EntryKeyAwaited Code = "entry_key_awaited"
+	KeyOnDisk       Code = "key_on_disk"
+	KeySwappable    Code = "key_swappable"
 	IdentityFailed  Code = "identity_failed"
 	TwinSeen        Code = "twin_seen"
 
@@ -118,6 +123,7 @@ var titles = map[string]Text{
 	"trust":    {VI: "Khóa tin cậy", EN: "Trusted keys"},
 	"identity": {VI: "Danh tính thiết bị", EN: "Box identity"},
 	"keys":     {VI: "Khóa lượt qua", EN: "Entry key"},
+	"hold":     {VI: "Nơi giữ khóa", EN: "Safe keeping of keys"},
 	"clock":    {VI: "Đồng hồ", EN: "Clock"},
 	"broker":   {VI: "Máy chủ MQTT", EN: "Broker"},
 	"central":  {VI: "Trung tâm", EN: "Central"},

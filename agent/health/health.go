@@ -211,12 +211,16 @@ func (c Component) blocks() bool {
 	return c.Need != Aside && (c.Level == Failed || c.Fault.Code == Starting)
 }
 
+// maxNamed bounds how many failed parts are named on top of a page.
+const maxNamed = 2
+
 // Judge is the rule: the gate can decide when nothing that every lane needs is
 // failed or still starting, and at least one lane has all that it needs.
 func Judge(cs []Component) (bool, Text) {
 	var stops []Component // what stops everything
 	lanes, blocked := map[string]bool{}, map[string][]Component{}
-	limited := 0
+	var failed []Component // what nobody needs in order to decide
+	limited := false
 	for _, c := range cs {
 		if c.Need == ByLane {
 			lanes[c.Lane] = true
@@ -226,8 +230,10 @@ func Judge(cs []Component) (bool, Text) {
 			stops = append(stops, c)
 		case c.blocks():
 			blocked[c.Lane] = append(blocked[c.Lane], c)
+		case c.Level == Failed:
+			failed = append(failed, c)
 		case c.Level != OK:
-			limited++
+			limited = true
 		}
 	}
 	switch {
@@ -255,7 +261,13 @@ func Judge(cs []Component) (bool, Text) {
 			VI: "Một phần các làn hoạt động. " + why.VI,
 			EN: "Some lanes work. " + why.EN,
 		}
-	case limited > 0:
+	case len(failed) > 0:
+		why := because(failed[:min(len(failed), maxNamed)])
+		return true, Text{
+			VI: "Các làn hoạt động, có giới hạn. " + why.VI,
+			EN: "The lanes work, with limits. " + why.EN,
+		}
+	case limited:
 		return true, Text{
 			VI: "Các làn hoạt động, có giới hạn: xem các mục bên dưới.",
 			EN: "The lanes work, with limits: see the parts below.",

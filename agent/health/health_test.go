@@ -93,6 +93,11 @@ func TestCanDecide(t *testing.T) {
 			r.OK("scanner:main")
 			r.Set("broker", Failed, NewFault(BrokerUnreachable, ""))
 		}, true, "with limits"},
+		{"without its data every lane goes on, and it is said on top", func(r *Registry) {
+			r.Declare("scanner:main", ByLane, "main")
+			r.OK("scanner:main")
+			r.Set("data:vn", Failed, NewFault(DataKeyAwaited, ""))
+		}, true, "with limits. Data vn: The key of the data is held in memory only and has not come"},
 		{"only scanner gone", func(r *Registry) {
 			r.Declare("scanner:main", ByLane, "main")
 			r.Set("scanner:main", Failed, gone)

@@ -45,6 +45,7 @@ type Status struct {
 	Journal    Journal     `json:"journal"`
 	Link       Link        `json:"link"`
 	Lanes      []Lane      `json:"lanes"`
+	Theft      Theft       `json:"theft"`
 	Components []Component `json:"components"`
 }
 
@@ -70,6 +71,17 @@ type Set struct {
 	People  uint64    `json:"people"`
 	Issued  time.Time `json:"issued,omitzero"`
 	HasKey  bool      `json:"has_key"`
+	KeyID   string    `json:"key_id,omitempty"`
+	KeyHold string    `json:"key_hold"` // file, memory; unknown without a version
+}
+
+// Theft is what a thief of the box can learn.
+type Theft struct {
+	Text
+	// Sets are the data sets whose key lies on the disk; EntryKey says
+	// whether the site's entry key does.
+	Sets     []string `json:"sets_on_disk"`
+	EntryKey bool     `json:"entry_key_on_disk"`
 }
 
 // Journal is the journal and its queue; sizes are bytes.
@@ -181,10 +193,14 @@ func StatusOf(b health.Box) Status {
 		},
 		Link:       Link{Broker: b.Link.Broker, Connected: b.Link.Connected, Since: b.Link.Since.UTC(), Central: b.Link.Central.UTC()},
 		Lanes:      []Lane{},
+		Theft:      Theft{Text: text(b.Theft.Text()), Sets: append([]string{}, b.Theft.Sets...), EntryKey: b.Theft.EntryKey},
 		Components: []Component{},
 	}
 	for _, d := range b.Sets {
-		s.Sets = append(s.Sets, Set{Set: d.Set, Version: d.Version, People: d.People, Issued: d.Issued.UTC(), HasKey: d.HasKey})
+		s.Sets = append(s.Sets, Set{
+			Set: d.Set, Version: d.Version, People: d.People, Issued: d.Issued.UTC(),
+			HasKey: d.HasKey, KeyID: d.KeyID, KeyHold: d.Hold.String(),
+		})
 	}
 	for _, l := range b.Lanes {
 		out := Lane{

@@ -38,7 +38,8 @@ func box() health.Box {
 		Report: reg.Report(), Site: "hn01", Gate: "gate-1", Version: "v0", Boot: "00000000000000aa",
 		Now: at, Started: at.Add(-time.Hour), Clock: gate.ClockRTC,
 		Policy:  health.PolicyState{PolicyRef: gate.PolicyRef{ID: "vn-2021-default"}, Level: 4, BuiltIn: true},
-		Sets:    []health.SetState{{Set: "vn", Version: 3, People: 100000, Issued: at.Add(-time.Minute), HasKey: true}},
+		Sets:    []health.SetState{{Set: "vn", Version: 3, People: 100000, Issued: at.Add(-time.Minute), HasKey: true, KeyID: "vn-1", Hold: health.HoldFile}},
+		Theft:   health.Theft{Sets: []string{"vn"}, EntryKey: true},
 		Journal: health.JournalState{Epoch: "0102030405060708", Seq: 12, Acked: 10, Bytes: 4096, Max: 1 << 20, Oldest: at},
 		Link:    health.LinkState{Broker: "mqtt://127.0.0.1:1883"},
 		Lanes: []health.LaneState{

@@ -96,6 +96,7 @@ func writeBox(w io.Writer, b health.Box) {
 			seconds("gate_data_age_seconds"+label, b.Now.Sub(d.Issued))
 		}
 	}
+	gauge("gate_keys_on_disk", yes(b.Theft.OnDisk()))
 	gauge("gate_policy_version", b.Policy.Version)
 	gauge("gate_policy_level", uint64(max(b.Policy.Level, 0)))
 	gauge("gate_policy_built_in", yes(b.Policy.BuiltIn))

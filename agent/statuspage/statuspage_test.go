@@ -53,7 +53,8 @@ func healthyBox() health.Box {
 		Now: now, Started: now.Add(-26 * time.Hour), Clock: gate.ClockCentral,
 		Policy: health.PolicyState{PolicyRef: gate.PolicyRef{ID: "vn-2021-default", Version: 7}, Level: 3, Issued: now.Add(-5 * 24 * time.Hour)},
 		Trust:  health.DocumentState{Version: 2, Issued: now.Add(-9 * 24 * time.Hour)},
-		Sets:   []health.SetState{{Set: "vn", Version: 214, People: 98_127_406, Issued: now.Add(-47 * time.Minute), HasKey: true}},
+		Sets:   []health.SetState{{Set: "vn", Version: 214, People: 98_127_406, Issued: now.Add(-47 * time.Minute), HasKey: true, KeyID: "set-vn-202108-0a1b", Hold: health.HoldMemory}},
+		Theft:  health.Theft{Memory: true},
 		Journal: health.JournalState{
 			Epoch: "a1b2c3d4e5f60718", Seq: 15204, Acked: 15204, Bytes: 11 << 20, Max: 256 << 20,
 		},
@@ -75,7 +76,8 @@ func offlineBox() health.Box {
 	b.Report = reg.Report()
 	b.Clock = gate.ClockRTC
 	b.Link.Connected, b.Link.Since, b.Link.Central = false, now.Add(-3*time.Hour), now.Add(-3*time.Hour)
-	b.Sets[0].Issued = now.Add(-31 * time.Hour)
+	b.Sets[0].Issued, b.Sets[0].Hold = now.Add(-31*time.Hour), health.HoldFile
+	b.Theft = health.Theft{Sets: []string{"vn"}, EntryKey: true}
 	b.Journal.Acked, b.Journal.Oldest = 14002, now.Add(-3*time.Hour)
 	return b
 }
@@ -96,9 +98,26 @@ func brokenBox() health.Box {
 	b.Policy = health.PolicyState{PolicyRef: gate.PolicyRef{ID: "vn-2021-default"}, Level: 4, BuiltIn: true}
 	b.Trust = health.DocumentState{}
 	b.Sets = []health.SetState{{Set: "vn", HasKey: true}, {Set: "hn01-lists"}}
+	b.Theft = health.Theft{}
 	b.Lanes[0].Picture, b.Lanes[0].Decisions = -1, nil
 	b.Journal.Acked = 0
 	b.Started = now.Add(-40 * time.Second)
+	return b
+}
+
+// keylessBox is a box that was restarted and has not heard of central since:
+// its keys were in memory. Somebody has left a key file on it besides.
+func keylessBox() health.Box {
+	b := healthyBox()
+	reg := registry()
+	reg.Set("data:vn", health.Failed, health.NewFault(health.DataKeyAwaited, "set-vn-202108-0a1b"))
+	reg.Set("keys", health.Degraded, health.NewFault(health.EntryKeyAwaited, ""))
+	reg.Set("hold", health.Degraded, health.NewFault(health.KeyOnDisk, "/etc/gateagent/vn.key"))
+	reg.Set("central", health.Degraded, health.NewFault(health.CentralAway, ""))
+	b.Report = reg.Report()
+	b.Link.Central = time.Time{}
+	b.Sets[0].HasKey = false
+	b.Theft = health.Theft{Sets: []string{"vn"}, Memory: true}
 	return b
 }
 
@@ -136,6 +155,7 @@ func states() map[string]Options {
 	return map[string]Options{
 		"healthy": {Box: fixed(healthyBox()), Recent: lastDecisions},
 		"offline": {Box: fixed(offlineBox()), Recent: lastDecisions},
+		"keyless": {Box: fixed(keylessBox())},
 		"broken":  {Box: fixed(brokenBox()), Broken: wrongReport()},
 	}
 }

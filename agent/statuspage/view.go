@@ -41,6 +41,7 @@ type view struct {
 	data       []fact
 	lanes      []laneView
 	box        []fact
+	theft      fact // its value is empty: the sentence stands in more
 	only       bool // only the report of the configuration is served
 }
 
@@ -145,6 +146,10 @@ func viewOf(b health.Box, recent []feed.Decision, zone *time.Location) view {
 		v.lanes = append(v.lanes, laneOf(l))
 	}
 	v.addBox(b, zone)
+	v.theft = fact{label: health.Text{VI: "Nếu mất thiết bị này", EN: "If this box is stolen"}, more: b.Theft.Text(), tone: good}
+	if b.Theft.OnDisk() {
+		v.theft.tone = warn
+	}
 	return v
 }
 
@@ -204,16 +209,25 @@ func (v *view) addData(b health.Box) {
 	for _, s := range b.Sets {
 		f := fact{label: health.Text{VI: "Dữ liệu " + s.Set, EN: "Data " + s.Set}, tone: good}
 		switch {
-		case !s.HasKey:
-			f.value, f.tone, f.more = "–", bad, health.Text{VI: "thiếu khóa", EN: "key missing"}
 		case s.Version == 0:
 			f.value, f.tone, f.more = "–", warn, health.Text{VI: "chưa có", EN: "none yet"}
+		case !s.HasKey:
+			f.value, f.tone = fmt.Sprintf("v%d", s.Version), bad
+			f.more = health.Text{VI: "thiếu khóa: mọi người kiểm tra thủ công", EN: "no key: everybody is checked by hand"}
 		default:
 			a := span(b.Now.Sub(s.Issued))
 			f.value = fmt.Sprintf("v%d", s.Version)
 			f.more = health.Text{
 				VI: fmt.Sprintf("%s người · cách đây %s", grouped(s.People, "."), a.VI),
 				EN: fmt.Sprintf("%s people · age %s", grouped(s.People, ","), a.EN),
+			}
+			switch s.Hold {
+			case health.HoldFile:
+				f.more.VI += " · khóa từ tệp"
+				f.more.EN += " · key from a file"
+			case health.HoldMemory:
+				f.more.VI += " · khóa trong bộ nhớ"
+				f.more.EN += " · key in memory"
 			}
 		}
 		v.data = append(v.data, f)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gateagent/agent/config"
+	"gateagent/agent/health"
 	"gateagent/agent/hint"
 	"gateagent/agent/localapi"
 
@@ -115,7 +116,7 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		case d.Version == 0:
 			fmt.Fprintf(w, "%-10s %s: none yet\n", "data", d.Set)
 		default:
-			fmt.Fprintf(w, "%-10s %s version %d, %d people, vouched for %s\n", "data", d.Set, d.Version, d.People, local(d.Issued))
+			fmt.Fprintf(w, "%-10s %s version %d, %d people, vouched for %s, %s\n", "data", d.Set, d.Version, d.People, local(d.Issued), keyWords(d))
 		}
 	}
 	fmt.Fprintf(w, "%-10s epoch %s, %d records, %d wait for central\n", "journal", s.Journal.Epoch, s.Journal.Seq, s.Journal.Queue)
@@ -133,7 +134,20 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		}
 		fmt.Fprintln(w)
 	}
+	fmt.Fprintf(w, "%-10s %s\n%-10s %s\n", "if stolen", s.Theft.VI, "", s.Theft.EN)
 	return nil
+}
+
+// keyWords says where the key of a set comes from, and that it is not here.
+func keyWords(d localapi.Set) string {
+	words := "key from a file"
+	if d.KeyHold == health.HoldMemory.String() {
+		words = "key in memory only"
+	}
+	if !d.HasKey {
+		words += ", NOT HERE: everybody is checked by hand"
+	}
+	return words
 }
 
 func local(t time.Time) string {
