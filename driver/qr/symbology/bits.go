@@ -10,6 +10,7 @@ type parser struct {
 
 	out     []byte // the text so far
 	raw     []byte // bytes of the segment at hand
+	open    bool   // and more of the same follow
 	charset int    // the ECI in force, noCharset for none
 	fnc1    bool   // FNC1 was seen: % stands for the separator in alphanumeric segments
 
@@ -43,6 +44,14 @@ func (p *parser) bits(n int) (v int, ok bool) {
 		n -= take
 	}
 	return v, true
+}
+
+// peek gives the next n bits without reading them, 0 where there are not so many.
+func (p *parser) peek(n int) int {
+	at := p.at
+	v, _ := p.bits(n)
+	p.at = at
+	return v
 }
 
 // padding is how many whole pad codewords follow what was parsed, the others
@@ -132,19 +141,31 @@ func (p *parser) segment(mode int) bool {
 	case modeAlphanumeric:
 		return p.alphanumeric(count)
 	case modeByte:
-		if p.left() < 8*count {
-			return false
-		}
-		p.raw = p.raw[:0]
-		for range count {
-			b, _ := p.bits(8)
-			p.raw = append(p.raw, byte(b))
-		}
-		p.out, ok = appendText(p.out, p.raw, p.charset)
-		return ok
+		return p.bytes(count)
 	default:
 		return p.kanji(count)
 	}
+}
+
+// bytes reads characters of eight bits. Segments of bytes that follow each other
+// are one text: encoders cut where it suits them, also within a character.
+func (p *parser) bytes(count int) bool {
+	if p.left() < 8*count {
+		return false
+	}
+	if !p.open {
+		p.raw = p.raw[:0]
+	}
+	for range count {
+		b, _ := p.bits(8)
+		p.raw = append(p.raw, byte(b))
+	}
+	if p.open = p.peek(4) == modeByte; p.open {
+		return true
+	}
+	var ok bool
+	p.out, ok = appendText(p.out, p.raw, p.charset)
+	return ok
 }
 
 // numeric reads three digits in 10 bits, two in 7, one in 4.
