@@ -77,10 +77,10 @@ type Trust struct {
 
 // Keys are the keys of the box that are no data set's.
 type Keys struct {
-	EntryFile string // site entry key; empty: entries carry no subject
+	EntryFile string // site entry key; empty: central hands it out, or entries carry no subject
 }
 
-// Set is a data set and the file of its key.
+// Set is a data set and the file of its key; without one central hands it out.
 type Set struct{ Name, KeyFile string }
 
 // Page is where the status page listens; loopback only in this version.

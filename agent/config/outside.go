@@ -6,10 +6,39 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // maxSecret bounds a key or password file.
 const maxSecret = 64 << 10
+
+// credentials stands in front of the name of a file that systemd hands over
+// (LoadCredential= in the unit): it is there only while the service runs.
+const credentials = "$CREDENTIALS_DIRECTORY/"
+
+// secretPath reads the name of a key or password file and makes it absolute.
+func (r *reader) secretPath(t *table, name string) string {
+	p := r.text(t, name, "", "", func(s string) (what, hint string) {
+		id, ok := strings.CutPrefix(s, credentials)
+		switch {
+		case ok && (id == "" || id == "." || id == ".." || strings.Contains(id, "/")):
+			return "names no credential: what follows " + credentials + " is the name alone", fmt.Sprintf("write %s = %q", name, credentials+"vn.key")
+		case !ok && strings.HasPrefix(s, "$"):
+			return "begins with a variable; the only one that is known is " + strings.TrimSuffix(credentials, "/"), "write the whole path"
+		}
+		return "", ""
+	})
+	if id, ok := strings.CutPrefix(p, credentials); ok {
+		if dir := os.Getenv(credentials[1 : len(credentials)-1]); dir != "" {
+			return filepath.Join(dir, id)
+		}
+		return p
+	}
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(r.dir, p)
+}
 
 // written gives a path the way the file has it, for messages.
 func (r *reader) written(path string) string {
@@ -26,6 +55,11 @@ func (r *reader) secretFile(key, path, what string) {
 		return
 	}
 	at, shown := r.at[key], r.written(path)
+	if strings.HasPrefix(path, credentials) {
+		r.warn(at, key, fmt.Sprintf("%s comes from systemd and is not there now: %s", what, path),
+			fmt.Sprintf("nothing to do if the unit has LoadCredential=%s:FILE", strings.TrimPrefix(path, credentials)))
+		return
+	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -183,14 +183,6 @@ func rootKey(s string) (what, hint string) {
 	return "", ""
 }
 
-// filled judges a text that must not be empty.
-func filled(s string) (what, hint string) {
-	if s == "" {
-		return "is empty", "write the path of the file"
-	}
-	return "", ""
-}
-
 // absolute judges a path that must not depend on where the file stands.
 func absolute(s string) (what, hint string) {
 	switch {

@@ -291,6 +291,43 @@ func TestOutsideFiles(t *testing.T) {
 }
 
 // TestLinksOfOneDevice: two names that lead to one device are one device.
+// TestSecretsWithoutFiles: a set needs no key file, and one may be handed over
+// by systemd.
+func TestSecretsWithoutFiles(t *testing.T) {
+	text := minimal + "[keys]\nentry_file = \"$CREDENTIALS_DIRECTORY/entry.key\"\n[[set]]\nname = \"vn\"\n[[set]]\nname = \"hn01-lists\"\nkey_file = \"$CREDENTIALS_DIRECTORY/lists.key\"\n" + dryLane
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	rep := checkText(t, text)
+	if wrong, warned := rep.Counts(); wrong != 0 || warned != 2 || !rep.OK() || !strings.Contains(rep.Problems[0].Hint, "LoadCredential=entry.key:") {
+		t.Errorf("outside of systemd: %+v", rep.Problems)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"entry.key", "lists.key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	rep = checkText(t, text)
+	if len(rep.Problems) > 0 {
+		t.Errorf("under systemd: %+v", rep.Problems)
+	}
+	c := rep.Config()
+	if c == nil || c.Keys.EntryFile != filepath.Join(dir, "entry.key") || c.Sets[0].KeyFile != "" || c.Sets[1].KeyFile != filepath.Join(dir, "lists.key") {
+		t.Errorf("%+v", c)
+	}
+	for written, want := range map[string]string{
+		"$CREDENTIALS_DIRECTORY/../shadow": "names no credential",
+		"$CREDENTIALS_DIRECTORY/..":        "names no credential",
+		"$CREDENTIALS_DIRECTORY/":          "names no credential",
+		"$HOME/vn.key":                     "begins with a variable",
+	} {
+		rep := checkText(t, minimal+"[[set]]\nname = \"vn\"\nkey_file = \""+written+"\"\n"+dryLane)
+		if len(rep.Problems) != 1 || !strings.HasPrefix(rep.Problems[0].What, want) {
+			t.Errorf("%s: %+v", written, rep.Problems)
+		}
+	}
+}
+
 func TestLinksOfOneDevice(t *testing.T) {
 	dir := t.TempDir()
 	node, link := filepath.Join(dir, "video0"), filepath.Join(dir, "by-id")

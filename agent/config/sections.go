@@ -100,7 +100,7 @@ func (r *reader) mqtt(root *table) MQTT {
 		Prefix:   r.text(t, "prefix", "gate/v1", "", topicPrefix),
 		Username: r.text(t, "username", "", "", nil),
 	}
-	m.PasswordFile = r.path(t, "password_file", "", "", nil)
+	m.PasswordFile = r.secretPath(t, "password_file")
 	m.KeepAlive = r.duration(t, "keep_alive", 25*time.Second, 5*time.Second, 10*time.Minute)
 	r.secretFile("mqtt.password_file", m.PasswordFile, "the file of the broker's password")
 	return m
@@ -155,7 +155,7 @@ func (r *reader) trust(root *table) Trust {
 func (r *reader) keys(root *table) Keys {
 	t := r.section(root, "keys")
 	defer r.finish(t)
-	k := Keys{EntryFile: r.path(t, "entry_file", "", "", nil)}
+	k := Keys{EntryFile: r.secretPath(t, "entry_file")}
 	r.secretFile("keys.entry_file", k.EntryFile, "the file of the entry key")
 	return k
 }
@@ -165,7 +165,7 @@ func (r *reader) sets(root *table) []Set {
 	for _, t := range r.sections(root, "set") {
 		s := Set{
 			Name:    r.text(t, "name", "", `"vn"`, name("entry")),
-			KeyFile: r.path(t, "key_file", "", `"/etc/gateagent/vn.key"`, filled),
+			KeyFile: r.secretPath(t, "key_file"),
 		}
 		r.secretFile(join(t.path, "key_file"), s.KeyFile, "the key file of this data set")
 		for j, earlier := range out {
