@@ -17,6 +17,8 @@ const BaseDay gate.Day = 18628
 type Person struct {
 	Number gate.Number
 	Word   gate.Word
+	Card   string       // what the card says; empty: no check bits
+	More   *gate.Extras // nil: none
 }
 
 // People makes n different fictional people, the same for the same seed. The
@@ -35,7 +37,7 @@ func People(n int, seed uint64) []Person {
 		if err != nil {
 			panic(err) // the arguments are in range
 		}
-		out = append(out, Person{gate.Number(fmt.Sprint(v)), w})
+		out = append(out, Person{Number: gate.Number(fmt.Sprint(v)), Word: w})
 	}
 	return out
 }
@@ -55,6 +57,9 @@ func Rows(t testing.TB, key gate.Key, people []Person) []block.Row {
 	rows := make([]block.Row, len(people))
 	for i, person := range people {
 		rows[i] = block.Row{Person: p.Of(person.Number), Word: person.Word}
+		if person.Card != "" {
+			rows[i].Check = p.Check(person.Number, person.Card)
+		}
 	}
 	if err := block.Sort(rows); err != nil {
 		t.Fatal(err)
