@@ -200,7 +200,19 @@ func FuzzParsers(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{batch, state, manifest, []byte(topics.State(home)), []byte(`{"aud":"a/b","iat":1,"nonce":"","time":5}`)} {
+	delta, err := sampleDelta().Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	large, err := largeDelta().Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	want, err := Want{Set: "vn", Digests: []string{strings.Repeat("0a", 32)}}.Marshal(topics.Want(home), id.Sign)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{batch, state, manifest, delta, large, want, []byte(topics.State(home)), []byte(`{"aud":"a/b","iat":1,"nonce":"","time":5}`)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -220,6 +232,18 @@ func FuzzParsers(f *testing.F) {
 		}
 		if m, err := ParseManifest(b); err == nil {
 			if _, err := m.Marshal(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d, err := ParseDelta(b); err == nil {
+			if _, err := d.Marshal(); err != nil {
+				t.Fatal(err)
+			}
+			_ = d.Domain()
+			_ = d.Changes(func(Piece) ([]byte, error) { return b, nil }, func(gate.Change) error { return nil })
+		}
+		if w, err := ParseWant(b); err == nil {
+			if _, err := w.Marshal("t", id.Sign); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,9 @@ func TestTopicTree(t *testing.T) {
 		topics.CommandResult(home): "gate/v1/hn01/g1/command/result", topics.Manifest("vn"): "gate/v1/data/vn/manifest",
 		topics.Chunk("vn", d): "gate/v1/data/vn/chunk/" + d, topics.Policy("hn01"): "gate/v1/hn01/policy",
 		topics.Trust("hn01"): "gate/v1/hn01/trust", topics.CentralState(): "gate/v1/central/state",
+		topics.Delta("vn", 7): "gate/v1/data/vn/delta/7", topics.Deltas("vn"): "gate/v1/data/vn/delta/+",
+		topics.Want(home): "gate/v1/hn01/g1/data/want", topics.Wants("hn01"): "gate/v1/hn01/+/data/want",
+		topics.GateChunk(home, d): "gate/v1/hn01/g1/data/chunk/" + d, topics.GateChunks(home): "gate/v1/hn01/g1/data/chunk/+",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -138,7 +142,13 @@ func sampleState() State {
 		Decides: true, Health: []Component{{Name: "camera:main", Level: "failed", Code: "device_gone", Since: 1633048200000}},
 		Clock: "central", Journal: &JournalState{Epoch: record.Epoch{1, 2}, Seq: 42, Acked: 40, Queued: 2},
 		Trust: 3, Policy: &PolicyState{ID: "vn-2021-default", Ver: 2},
-		Data: map[string]SetState{"vn": {Ver: 12, AsOf: 1633048000000, Keys: "vn-2021"}},
+		Data: map[string]SetState{
+			"lists": {Ver: 3, AsOf: 1633048000000, Keys: "lists-2021", Base: 3},
+			"vn": {
+				Ver: 12, AsOf: 1633048000000, Keys: "vn-2021", Base: 11, Fetching: &Fetching{Ver: 13, Done: 3, Of: 40},
+				Refused: "bad_signature",
+			},
+		},
 	}
 }
 
@@ -171,6 +181,9 @@ func TestGoldenBodies(t *testing.T) {
 		},
 		"central_state.json": CentralState{Online: true, Boot: boot, Since: 1633046400123},
 		"manifest.json":      sampleManifest(),
+		"delta.json":         sampleDelta(),
+		"delta_chunks.json":  largeDelta(),
+		"want.json":          Want{Set: "vn", Digests: []string{strings.Repeat("0a", 32), strings.Repeat("0b", 32)}},
 	} {
 		b, err := json.MarshalIndent(body, "", "  ")
 		if err != nil {
@@ -254,6 +267,14 @@ func TestParsersRefuse(t *testing.T) {
 		"state no identity":    second(ParseState([]byte(`{"online":true,` + b + `}`))),
 		"will with more":       second(ParseState([]byte(`{"online":false,"time":5,` + b + `}`))),
 		"state bad set":        second(ParseState([]byte(`{"online":true,` + b + `,` + idJSON + `,"data":{"A/B":{"ver":1}}}`))),
+		"state of a set":       second(ParseState([]byte(`{"online":true,` + b + `,` + idJSON + `,"data":{"vn":{"ver":1,"fetching":{"ver":2,"done":5,"of":4}}}}`))),
+		"state long code":      second(ParseState([]byte(`{"online":true,` + b + `,` + idJSON + `,"data":{"vn":{"ver":1,"refused":"` + strings.Repeat("x", 65) + `"}}}`))),
+		"want nothing":         second(ParseWant([]byte(`{"set":"vn","digests":[]}`))),
+		"want too much":        second(ParseWant([]byte(`{"set":"vn","digests":[` + strings.Repeat(`"`+strings.Repeat("0a", 32)+`",`, MaxWanted) + `"` + strings.Repeat("0b", 32) + `"]}`))),
+		"want twice":           second(ParseWant([]byte(`{"set":"vn","digests":["` + strings.Repeat("0a", 32) + `","` + strings.Repeat("0a", 32) + `"]}`))),
+		"want of no set":       second(ParseWant([]byte(`{"set":"","digests":["` + strings.Repeat("0a", 32) + `"]}`))),
+		"want no digest":       second(ParseWant([]byte(`{"set":"vn","digests":["../../etc"]}`))),
+		"want long":            second(ParseWant(bytes.Repeat([]byte(" "), MaxWant+1))),
 		"state twice":          second(ParseState([]byte(`{"online":false,"online":true,` + b + `}`))),
 		"state other letters":  second(ParseState([]byte(`{"online":false,"Online":true,` + b + `}`))),
 		"state long":           second(ParseState(bytes.Repeat([]byte(" "), MaxState+1))),
@@ -280,6 +301,35 @@ func TestParsersRefuse(t *testing.T) {
 }
 
 func second[A any](_ A, err error) error { return err }
+
+// The largest want fits its limit, and a reader of another age takes it.
+func TestWant(t *testing.T) {
+	id := newIdentity(t)
+	topic := mustTopics(t, DefaultPrefix).Want(home)
+	w := Want{Set: strings.Repeat("s", 32)}
+	for i := range MaxWanted {
+		w.Digests = append(w.Digests, strings.Repeat("0"+strconv.FormatInt(int64(i), 16), 32))
+	}
+	body, err := w.Marshal(topic, id.Sign)
+	if err != nil || len(body) > MaxWant {
+		t.Fatalf("%d bytes: %v", len(body), err)
+	}
+	got, err := ParseWant(body)
+	if err != nil || VerifyBody(topic, body, id.Public().Ed25519) != nil {
+		t.Fatal(err)
+	}
+	got.Sig = nil
+	if diff := cmp.Diff(w, got); diff != "" {
+		t.Error(diff)
+	}
+	w.Digests = nil
+	if _, err := w.Marshal(topic, id.Sign); err == nil {
+		t.Error("a want of nothing was written")
+	}
+	if _, err := ParseWant([]byte(`{"set":"vn","digests":["` + strings.Repeat("0a", 32) + `"],"hurry":true}`)); err != nil {
+		t.Error(err)
+	}
+}
 
 func TestManifest(t *testing.T) {
 	good := sampleManifest()
