@@ -162,4 +162,5 @@ const (
 	EventErase     EventKind = "erase"
 	EventSeal      EventKind = "seal"
 	EventNoSubject EventKind = "no_subject" // entries carry no subject: the entry key is missing
+	EventSubject   EventKind = "subject"    // entries carry a subject again, or under another key
 )

@@ -85,6 +85,7 @@ var eventKinds = map[gate.EventKind][]string{
 	gate.EventErase:     {"erased_epoch", "first", "last", "count", "by", "cause", "id"},
 	gate.EventSeal:      {"kid", "enc", "suite", "boot"},
 	gate.EventNoSubject: {"kid", "cause", "code", "count"},
+	gate.EventSubject:   {"kid", "source"},
 }
 
 // details are an event's details: string, int64 or bool by name.

@@ -14,8 +14,8 @@ import (
 const faultGap = time.Minute
 
 // notedFaults are recorded although their component goes on working: words of
-// central that were refused.
-var notedFaults = []health.Code{health.AckMismatch, health.PolicyRefused, health.TrustRefused, health.DataRefused}
+// central that were refused, and a key where none may be.
+var notedFaults = []health.Code{health.AckMismatch, health.PolicyRefused, health.TrustRefused, health.DataRefused, health.KeyOnDisk}
 
 // faultLog records as events of kind `fault` which components fail and recover:
 // `state` raised or cleared, `count` how often it was raised since the last

@@ -21,6 +21,7 @@ import (
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/agent/supervise"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 )
 
@@ -160,8 +161,9 @@ func TestEventsCanBeRecorded(t *testing.T) {
 	b := &box{
 		cfg: &config.Config{}, log: slog.New(slog.DiscardHandler), version: thisVersion(), boot: newBoot(),
 		clock: clock.New(clock.Options{}, slog.New(slog.DiscardHandler)), journal: n,
-		keys: keys{entryCause: "keys.entry_file is not set"},
 	}
+	b.keys = newKeys(b.cfg, b.log)
+	b.keys.event = b.event
 	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
 	b.recordStart()
 	b.clockStepped(clock.Step{From: now, To: now.Add(time.Hour), LevelTo: gate.ClockCentral, ByCentral: true})
@@ -177,7 +179,8 @@ func TestEventsCanBeRecorded(t *testing.T) {
 	}
 	apply()
 	net.trustTaken(signed.Trust{Aud: "hn01", Ver: 3})
-	net.switched(gate.Generation{Set: "vn", Version: 9, People: 1 << 27})
+	net.switched(gate.Generation{Set: "vn", Version: 9, People: 1 << 27, KeyID: "vn-1"})
+	b.keys.take([]sealed.Secret{{Set: signed.EntrySet, Kid: "entry-1", Key: gate.Key{1}}})
 
 	f := newFaultLog(n.AppendEvent, b.clock.Now)
 	for i, code := range health.Codes() {
@@ -193,7 +196,7 @@ func TestEventsCanBeRecorded(t *testing.T) {
 	}
 	for _, kind := range []gate.EventKind{
 		gate.EventStart, gate.EventStop, gate.EventConfig, gate.EventPolicy, gate.EventData, gate.EventTrust,
-		gate.EventClock, gate.EventFault, gate.EventNoSubject,
+		gate.EventClock, gate.EventFault, gate.EventNoSubject, gate.EventSubject,
 	} {
 		if !seen[kind] {
 			t.Errorf("no event of kind %s", kind)

@@ -14,11 +14,13 @@ import (
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/agent/supervise"
+	"gateagent/cache"
 	"gateagent/sync/documents"
 	"gateagent/sync/identity"
 	"gateagent/sync/mqttlink"
 	"gateagent/sync/outbox"
 	"gateagent/sync/presence"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/snapshot"
 	"gateagent/sync/wire"
@@ -120,7 +122,7 @@ func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog
 	}
 	var store snapshot.Store = noStore{}
 	if b.sets != nil {
-		store = b.sets
+		store = keyedStore{b.sets, b.keys}
 	}
 	for _, s := range b.cfg.Sets {
 		n.fetchers = append(n.fetchers, snapshot.New(snapshot.Options{
@@ -140,7 +142,10 @@ func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog
 		Origin: b.origin(), Topics: topics, Boot: b.boot, Public: n.id.Public(), Sign: n.id.Sign,
 		Verifier: verifier, Moment: b.moment,
 		State: n.state, Central: b.clock.Central, Replied: replied,
+		Open: func(l sealed.Label, b []byte) (gate.Key, error) { return sealed.Open(n.id, l, b) },
+		Keys: b.keys.take,
 	}, position, n.link, log.With("part", "presence"))
+	b.keys.came, b.keys.wanted = n.keysCame, n.askForKeys
 	b.documents.Attach(n.link, topics)
 	return nil
 }
@@ -149,6 +154,33 @@ func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog
 // state and not thrown off by the broker for ever.
 func clientID(o record.Origin, id *identity.Identity) string {
 	return o.Site + "-" + o.Gate + "-" + id.Public().Ed25519.String()[:8]
+}
+
+// keyedStore is the box's store, which takes no version whose key is missing in
+// place of one that can be read.
+type keyedStore struct {
+	*cache.Sets
+	keys *keys
+}
+
+// Stage begins to write a newer version.
+func (s keyedStore) Stage(g gate.Generation) (gate.GenerationWriter, error) {
+	if err := s.keys.ready(g); err != nil {
+		return nil, err
+	}
+	return s.Sets.Stage(g)
+}
+
+// askForKeys has central greeted when a key is missing that it could hand out.
+func (n *network) askForKeys() { n.presence.Ask(n.box.keys.lack()) }
+
+// keysCame goes on with versions that waited for their keys.
+func (n *network) keysCame() {
+	n.askForKeys()
+	for _, f := range n.fetchers {
+		f.Up()
+	}
+	n.changed()
 }
 
 // noStore refuses data where there is no place for it.
@@ -245,8 +277,9 @@ func (n *network) trustTaken(t signed.Trust) {
 func (n *network) switched(g gate.Generation) {
 	n.box.log.Info("data in force", "set", g.Set, "version", g.Version, "people", g.People)
 	n.box.event(gate.EventData, map[string]any{
-		"set": g.Set, "ver": g.Version, "people": g.People, "state": "in_force",
+		"set": g.Set, "ver": g.Version, "people": g.People, "state": "in_force", "kid": g.KeyID,
 	})
+	n.box.keys.settle()
 	n.changed()
 }
 
@@ -289,6 +322,7 @@ func (b *box) lookAtDocuments() {
 // look brings the figures of the network parts to the registry.
 func (n *network) look() {
 	b := n.box
+	n.askForKeys()
 	link, here := n.link.Status(), n.presence.Status()
 	switch {
 	case link.Fault.Code == mqttlink.FaultTaken:
@@ -365,7 +399,7 @@ func (n *network) state() wire.State {
 		}
 	}
 	for _, d := range v.Sets {
-		set := wire.SetState{Ver: d.Version}
+		set := wire.SetState{Ver: d.Version, Keys: d.KeyID}
 		if !d.Issued.IsZero() {
 			set.AsOf = d.Issued.UnixMilli()
 		}

@@ -55,6 +55,7 @@ func runAgent(ctx context.Context, path string, stderr io.Writer) error {
 	if loaded.Config == nil {
 		return runPageOnly(ctx, loaded, log)
 	}
+	guardMemory(log)
 	b, err := newBox(loaded, log)
 	if errors.Is(err, cache.ErrInUse) {
 		return hint.Wrap(err, "stop the other one first: systemctl status gateagent, or set another storage.dir")

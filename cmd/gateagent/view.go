@@ -29,13 +29,24 @@ func (b *box) view() health.Box {
 	}
 	if b.sets != nil {
 		for _, s := range b.sets.Status() {
-			v.Sets = append(v.Sets, health.SetState{Set: s.Set, Version: s.Version, People: s.People, Issued: s.Issued, HasKey: s.HasKey})
+			set := health.SetState{
+				Set: s.Set, Version: s.Version, People: s.People, Issued: s.Issued,
+				HasKey: s.HasKey || s.Version == 0 && len(s.Keys) > 0, KeyID: s.KeyID,
+			}
+			switch {
+			case inMemory(s):
+				set.Hold = health.HoldMemory
+			case s.Version > 0:
+				set.Hold = health.HoldFile
+			}
+			v.Sets = append(v.Sets, set)
 		}
 	} else {
 		for _, s := range b.cfg.Sets {
 			v.Sets = append(v.Sets, health.SetState{Set: s.Name})
 		}
 	}
+	v.Theft, _ = b.keys.theft()
 	for _, l := range b.lanes {
 		s := health.LaneState{
 			Name: l.name, Direction: l.cfg.Direction, Scanner: l.cfg.Scanner.Driver, Relay: l.cfg.Relay.Driver,

@@ -50,7 +50,7 @@ func (b *box) declare() {
 	for _, s := range b.cfg.Sets {
 		b.health.Declare("data:"+s.Name, health.Aside, "")
 	}
-	for _, name := range []string{"policy", "trust", "identity", "keys", "clock", "broker", "central", "page", "local"} {
+	for _, name := range []string{"policy", "trust", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
 		b.health.Declare(name, health.Aside, "")
 	}
 }
@@ -251,7 +251,9 @@ func (b *box) lookAtData() {
 		switch refused := b.refused(s.Set); {
 		case s.Fault != nil:
 			b.say(name, health.Failed, health.DataDamaged, s.Fault.Error())
-		case !b.keys.has(s.Set) || s.Version > 0 && !s.HasKey:
+		case s.Version > 0 && !s.HasKey && inMemory(s):
+			b.say(name, health.Failed, health.DataKeyAwaited, keyDetail(s))
+		case s.Version > 0 && !s.HasKey, s.Version == 0 && len(s.Keys) == 0 && b.keys.fileError(s.Set) != "":
 			b.say(name, health.Failed, health.DataKeyMissing, keyDetail(s))
 		case s.Version == 0 && refused != "":
 			b.say(name, health.Failed, health.DataRefused, refused)
@@ -285,10 +287,27 @@ func keyDetail(s cache.SetStatus) string {
 }
 
 func (b *box) lookAtKeys() {
-	if b.keys.entry == nil {
-		b.say("keys", health.Degraded, health.EntryKeyMissing, b.keys.entryCause)
-	} else {
+	b.keys.settle()
+	switch cause, memory := b.keys.entryState(); {
+	case cause == "":
 		b.ok("keys")
+	case memory:
+		b.say("keys", health.Degraded, health.EntryKeyAwaited, cause)
+	default:
+		b.say("keys", health.Degraded, health.EntryKeyMissing, cause)
+	}
+	theft, stray := b.keys.theft()
+	area := ""
+	if theft.Memory && !theft.OnDisk() {
+		area = b.keys.swap()
+	}
+	switch {
+	case len(stray) > 0:
+		b.say("hold", health.Degraded, health.KeyOnDisk, strings.Join(stray, ", "))
+	case area != "":
+		b.say("hold", health.Degraded, health.KeySwappable, area)
+	default:
+		b.ok("hold")
 	}
 }
 

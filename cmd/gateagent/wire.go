@@ -42,7 +42,7 @@ type box struct {
 	health  *health.Registry
 	feed    *feed.Feed
 	clock   *clock.Clock
-	keys    keys
+	keys    *keys
 	journal journal        // never nil: one that refuses where there is none
 	records *cache.Journal // nil where there is none
 	sets    *cache.Sets    // nil where there are none
@@ -93,10 +93,15 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 		}
 	}
 	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
-	b.keys = loadKeys(b.cfg, b.part("keys"))
+	b.keys = newKeys(b.cfg, b.part("keys"))
 	if err := b.openStore(); err != nil {
 		return nil, err
 	}
+	if b.sets != nil {
+		b.keys.store = b.sets
+	}
+	b.keys.settle()
+	b.keys.event = b.event // what was there at the start stands in its first records
 	b.watch.faults = newFaultLog(b.journal.AppendEvent, b.clock.Now)
 	b.recordStart() // before what is restored is recorded
 	if err := b.buildLanes(); err != nil {
@@ -144,7 +149,7 @@ func (b *box) openStore() error {
 	default:
 		b.journal, b.records = j, j
 	}
-	sets, err := cache.OpenSets(cache.SetsOptions{Dir: b.path("sets"), Sets: b.keys.sets, Check: checkInChild}, b.part("data"))
+	sets, err := cache.OpenSets(cache.SetsOptions{Dir: b.path("sets"), Sets: b.keys.names(), Check: checkInChild}, b.part("data"))
 	if err != nil {
 		b.log.Error("no data sets: everybody is checked by hand", "error", err)
 		b.storeErr.sets = err
@@ -259,8 +264,8 @@ func (b *box) recordStart() {
 		source = "last_good"
 	}
 	b.event(gate.EventConfig, map[string]any{"source": source})
-	if b.keys.entry == nil {
-		b.event(gate.EventNoSubject, map[string]any{"cause": b.keys.entryCause})
+	if cause, _ := b.keys.entryState(); cause != "" {
+		b.event(gate.EventNoSubject, map[string]any{"cause": cause})
 	}
 }
 
