@@ -34,10 +34,12 @@ type reader struct {
 	codes    []Code
 	ways     []way // how each of them was found
 	tracker  tracker
-	expected *track  // the code sought, nil for any
-	hopeless []Code  // symbols that were tried, surely codes, and not read
-	doubt    Code    // the likeliest code that could not be read
-	like     float32 // and how well its model fits; 0 for none
+	expected *track // the code sought, nil for any
+	// sharpening is the one that read the last symbol.
+	sharpening int
+	hopeless   []Code  // symbols that were tried, surely codes, and not read
+	doubt      Code    // the likeliest code that could not be read
+	like       float32 // and how well its model fits; 0 for none
 }
 
 // NewReader makes a Reader.
@@ -135,7 +137,11 @@ func (r *reader) done() bool { return len(r.codes) > 0 || len(r.hopeless) >= max
 func (r *reader) pass(g, scaled *frame.Gray, w window, factor float32, s *scanner, b *blocks) {
 	b.of(scaled)
 	s.step = rowStep
+	if r.expected != nil { // a row in each module is enough
+		s.step = max(rowStep, int(r.expected.module/factor))
+	}
 	s.find(scaled, b, window{0, 0, scaled.Width, scaled.Height})
+	r.expected.sift(s, factor)
 	r.finders = gather(r.finders, scaled, s.hits, goodLines)
 	r.seek(g, scaled, w, factor, way{shrink: int(factor)})
 }
@@ -193,7 +199,7 @@ func (r *reader) readTriples(g *frame.Gray, how way) {
 			continue
 		}
 		if code, far, ok := r.readTriple(g, t); ok {
-			how.far = far
+			how.far, how.sharpening = far, r.sharpening
 			r.codes, r.ways = append(r.codes, code), append(r.ways, how)
 		}
 	}
@@ -253,7 +259,8 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 	if known {
 		// In all likelihood nothing changed but the place.
 		if m, ok = r.fitter.trust(t, r.expected.version, r.expected.way.far); ok {
-			symbol, ok = r.decodeAs(&m, sharpenings[:1], takeFast)
+			symbol, ok = r.decodeAs(&m, sharpenings[r.expected.way.sharpening:][:1], takeFast)
+			r.sharpening = r.expected.way.sharpening
 		}
 	}
 	if !ok {
@@ -376,6 +383,7 @@ func (r *reader) decodeHard(m *model) (s symbology.Symbol, ok bool) {
 		return s, false
 	}
 	r.efforts--
+	r.sharpening = 0
 	template := r.decoder.Template(symbology.Version(m.n))
 	r.sampler.take(&r.fitter.patch, m, take)
 	r.equaliser.load(&r.sampler)
@@ -405,9 +413,10 @@ const (
 // decodeAs samples a model and decodes it sharpened in some ways.
 func (r *reader) decodeAs(m *model, ways []sharpening, fast bool) (s symbology.Symbol, ok bool) {
 	r.sampler.take(&r.fitter.patch, m, fast)
-	for _, v := range ways {
+	for i, v := range ways {
 		r.sampler.sharpen(v.k, v.reach)
 		if s, ok = r.try(symbology.Plain); ok {
+			r.sharpening = i
 			return s, true
 		}
 	}

@@ -30,31 +30,61 @@ func (s *sampler) take(p *patch, m *model, fast bool) {
 	if m.module() < 1.7 {
 		spread = 0.15
 	}
+	count, weight := 9, float32(1)/16
+	if fast {
+		count, weight = 5, float32(1)/12
+	}
+	// Within a module, and from one to its neighbours, the perspective is as
+	// good as straight.
+	together := sampleTogether
+	if m.bend != nil {
+		together = 1
+	}
+	var places [9]weighed
 	for y := range n {
-		// Within a module the perspective is as good as straight, and from the
-		// first module of a row to the last its sides change evenly.
-		rx, ry, dx, dy := m.sides(0, y, spread)
-		farRX, farRY, farDX, farDY := m.sides(n-1, y, spread)
-		k := 1 / float32(n-1)
-		stepRX, stepRY, stepDX, stepDY := (farRX-rx)*k, (farRY-ry)*k, (farDX-dx)*k, (farDY-dy)*k
-		for x := range n {
+		out := s.value[y*n : (y+1)*n]
+		for x := range out {
+			if x%together == 0 {
+				rx, ry, dx, dy := m.sides(min(x+together/2, n-1), y, spread)
+				places = [9]weighed{
+					{0, 0, 4}, {-rx, -ry, 2}, {rx, ry, 2}, {-dx, -dy, 2}, {dx, dy, 2},
+					{-rx - dx, -ry - dy, 1}, {rx - dx, ry - dy, 1}, {dx - rx, dy - ry, 1}, {rx + dx, ry + dy, 1},
+				}
+			}
 			cx, cy := m.place(float32(x)+0.5, float32(y)+0.5)
-			if m.bend != nil {
-				rx, ry, dx, dy = m.sides(x, y, spread)
-			}
-			sum := 4 * p.at(p.dark, cx, cy)
-			sum += 2 * (p.at(p.dark, cx-rx, cy-ry) + p.at(p.dark, cx+rx, cy+ry) +
-				p.at(p.dark, cx-dx, cy-dy) + p.at(p.dark, cx+dx, cy+dy))
-			if fast {
-				s.value[y*n+x] = sum / 12
-			} else {
-				sum += p.at(p.dark, cx-rx-dx, cy-ry-dy) + p.at(p.dark, cx+rx-dx, cy+ry-dy) +
-					p.at(p.dark, cx-rx+dx, cy-ry+dy) + p.at(p.dark, cx+rx+dx, cy+ry+dy)
-				s.value[y*n+x] = sum / 16
-			}
-			rx, ry, dx, dy = rx+stepRX, ry+stepRY, dx+stepDX, dy+stepDY
+			out[x] = p.sum(cx, cy, places[:count]) * weight
 		}
 	}
+}
+
+// sampleTogether is how many modules in a row are measured at the same places
+// about their middles.
+const sampleTogether = 8
+
+// weighed is a place about another, in pixels of the patch, and how much it
+// counts.
+type weighed struct{ x, y, weight float32 }
+
+// sum adds up the darkness at places about (x, y): what at tells, without a call
+// for each.
+func (p *patch) sum(x, y float32, places []weighed) (sum float32) {
+	right, bottom := float32(p.w)-1.5, float32(p.h)-1.5 // beyond, at minds the edge
+	dark, w := p.dark, p.w
+	for i := range places {
+		q := &places[i]
+		px, py := x+q.x-0.5, y+q.y-0.5
+		if !(px >= 0 && py >= 0 && px < right && py < bottom) {
+			sum += q.weight * p.at(dark, px+0.5, py+0.5)
+			continue
+		}
+		ix, iy := int32(px), int32(py)
+		fx, fy := px-float32(ix), py-float32(iy)
+		at := int(iy)*w + int(ix)
+		u, v := dark[at:at+2], dark[at+w:at+w+2]
+		top := u[0] + (u[1]-u[0])*fx
+		sum += q.weight * (top + (v[0]+(v[1]-v[0])*fx-top)*fy)
+	}
+	return sum
 }
 
 // sides gives how far it is, in pixels of the patch, from the middle of a module

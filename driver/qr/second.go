@@ -245,6 +245,7 @@ func (s *scanner) within(w window) (seen sight) {
 func (r *reader) passPrepared(g *frame.Gray, w window, p *preparation) bool {
 	before := len(r.codes)
 	r.close.findFine(&r.prepared)
+	r.expected.sift(&r.close, float32(p.shrink))
 	r.finders = gather(r.finders, &r.prepared, r.close.hits, goodLinesPrepared)
 	r.seek(g, &r.prepared, w, float32(p.shrink), way{prepared: p.shrink})
 	return len(r.codes) > before

@@ -16,6 +16,8 @@ type way struct {
 	shrink   int // of the first stage: 1, 2, 4 or 8; 0 for the others
 	prepared int // of the second stage: 1 plus the preparation; 0 for the others
 	far      [2]float32
+	// sharpening is which of them read it.
+	sharpening int
 }
 
 // Limits of tracking.
@@ -116,6 +118,23 @@ func (r *reader) followOne(g *frame.Gray, t *track) {
 		part := partOf(g, w)
 		r.pass(g, &part, w, 1, &r.close, &r.again)
 	}
+}
+
+// sift keeps the hits that can be of the code: of its polarity, and neither much
+// smaller nor much larger. Pixels of the picture are factor times smaller than
+// those that were scanned.
+func (t *track) sift(s *scanner, factor float32) {
+	if t == nil {
+		return
+	}
+	kept := s.hits[:0]
+	for _, h := range s.hits {
+		size := max(h.across, h.down) * factor / t.module
+		if h.light == t.inverted && size > 0.6 && size < 2.2 {
+			kept = append(kept, h)
+		}
+	}
+	s.hits = kept
 }
 
 // partOf is a window of a picture as a picture. It shares memory with g.
