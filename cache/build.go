@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"gateagent/cache/block"
+	"gateagent/cache/overlay"
 )
 
 const (
@@ -24,6 +25,10 @@ const (
 	maxBuildMap = 512 << 20
 )
 
+// bucketNames are the buckets of a set file in the order of the fields of
+// [overlay.Block].
+var bucketNames = [...][]byte{bucketBlocks, bucketExtras, bucketAdded, bucketAddedExtras}
+
 // builder writes the files of one version. Blocks come in ascending order; when
 // a file would grow beyond its bound, the next block begins another part.
 type builder struct {
@@ -32,11 +37,12 @@ type builder struct {
 	maxFile int64
 	size    int64 // expected, of all files
 
-	db     *bbolt.DB // nil between files
-	path   string
-	tx     *bbolt.Tx
-	blocks *bbolt.Bucket
-	extras *bbolt.Bucket // nil until somebody has any
+	db      *bbolt.DB // nil between files
+	path    string
+	tx      *bbolt.Tx
+	buckets [4]*bbolt.Bucket // by bucketNames; all but the first nil until they are needed
+	// digests of the file under way, if deltas are folded into it
+	kept, added *block.Digest
 	// values of the transaction under way: bbolt keeps them until Commit
 	arena   []byte
 	load    int // what it is about to write
@@ -70,26 +76,34 @@ func (b *builder) begin() (err error) {
 	if b.tx, err = b.db.Begin(true); err != nil {
 		return err
 	}
-	b.extras = nil
+	b.buckets = [4]*bbolt.Bucket{}
+	b.kept, b.added = block.NewDigest(), block.NewDigest()
 	return b.openBuckets()
 }
 
 // openBuckets prepares a transaction to be loaded.
 func (b *builder) openBuckets() (err error) {
 	b.arena, b.load = b.arena[:0], 0
-	if b.blocks, err = b.tx.CreateBucketIfNotExists(bucketBlocks); err != nil {
-		return err
-	}
-	b.blocks.FillPercent = 1.0 // the keys come sorted; it holds for this handle only
-	if b.extras != nil {
-		b.extras = b.tx.Bucket(bucketExtras)
-		b.extras.FillPercent = 1.0
+	for i := range b.buckets {
+		if i == 0 || b.buckets[i] != nil {
+			if err := b.openBucket(i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// put adds a block whose value and extras were checked.
-func (b *builder) put(no uint64, value, extras []byte) error {
+func (b *builder) openBucket(i int) (err error) {
+	if b.buckets[i], err = b.tx.CreateBucketIfNotExists(bucketNames[i]); err != nil {
+		return err
+	}
+	b.buckets[i].FillPercent = 1.0 // the keys come sorted; it holds for this handle only
+	return nil
+}
+
+// put adds a block whose content was checked.
+func (b *builder) put(no uint64, c overlay.Block) error {
 	if b.db == nil {
 		if err := b.begin(); err != nil {
 			return err
@@ -102,23 +116,32 @@ func (b *builder) put(no uint64, value, extras []byte) error {
 	}
 	var key [4]byte
 	k := block.PutKey(&key, no, b.info.Blocks)
-	if err := b.blocks.Put(k, b.keep(value)); err != nil {
-		return err
-	}
-	if len(extras) > 0 {
-		if b.extras == nil {
-			var err error
-			if b.extras, err = b.tx.CreateBucket(bucketExtras); err != nil {
+	for i, value := range [...][]byte{c.Value, c.Extras, c.Added, c.AddedExtras} {
+		if len(value) == 0 {
+			continue
+		}
+		if b.buckets[i] == nil {
+			if err := b.openBucket(i); err != nil {
 				return err
 			}
-			b.extras.FillPercent = 1.0
 		}
-		if err := b.extras.Put(k, b.keep(extras)); err != nil {
+		if err := b.buckets[i].Put(k, b.keep(value)); err != nil {
 			return err
 		}
 	}
+	if b.info.folded() {
+		addTo(b.kept, no, c.Value, c.Extras)
+		addTo(b.added, no, c.Added, c.AddedExtras)
+	}
 	b.next = no + 1
 	return nil
+}
+
+func addTo(d *block.Digest, no uint64, value, extras []byte) {
+	if len(value) > 0 {
+		d.Add(no, value)
+		d.AddExtras(no, extras)
+	}
 }
 
 // keep copies a value until the transaction ends.
@@ -153,6 +176,9 @@ func (b *builder) nextTx() (err error) {
 
 // end writes the meta bucket of a file, syncs and closes it.
 func (b *builder) end(info setInfo) error {
+	if info.folded() {
+		info.content = contentDigest(b.kept, b.added)
+	}
 	if err := putSet(b.tx, info); err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ const maxCheckErrors = 10
 
 // CheckFile reads a database file from one end to the other and gives nil when
 // it holds what was written into it: bbolt's own check, then ours (a data set:
-// order, count and digest of its blocks, in all its parts; a journal: sequence,
-// chain, digests of records, cursor). Of a file of a newer schema only the first
+// order, count and digest of its blocks, in all its parts; a delta log: the digest
+// of each delta; a journal: sequence, chain, digests of records, cursor). Of a file of a newer schema only the first
 // part is judged.
 //
 // A damaged file can end the process, so this is for a child process. It takes
@@ -99,8 +99,10 @@ func checkPages(tx *bbolt.Tx) error {
 
 func checkContent(tx *bbolt.Tx, kind string, schema uint32) error {
 	switch {
-	case kind == kindSet, kind == kindJournal && schema > journalSchema:
+	case kind == kindSet, kind == kindJournal && schema > journalSchema, kind == kindDeltas && schema > deltasSchema:
 		return nil
+	case kind == kindDeltas:
+		return verifyLog(tx)
 	case kind == kindJournal:
 		return verifyJournal(tx)
 	}

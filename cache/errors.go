@@ -29,6 +29,13 @@ var (
 	ErrStaging = errors.New("another generation of this set is being written")
 	// ErrNotNewer: the set already has this version or a later one.
 	ErrNotNewer = errors.New("the set already has this version or a newer one")
+	// ErrOtherBase: a delta refers to another base than the one that the
+	// version in force has grown from.
+	ErrOtherBase = errors.New("the change is one of another base")
+	// ErrGap: deltas between the version in force and this one are missing.
+	ErrGap = errors.New("changes before it are missing")
+	// ErrTooMany: the changes do not fit into memory; a whole version is needed.
+	ErrTooMany = errors.New("too many changes")
 	// ErrUnknownSet: the set is not among the configured ones.
 	ErrUnknownSet = errors.New("no such data set is configured")
 )

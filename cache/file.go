@@ -116,10 +116,15 @@ func readMeta(f *os.File, at int64) (h header, txid uint64, err error) {
 // gives the file beside the database: closing it frees the lock of a database
 // that cannot be closed any more.
 func openBolt(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
+	o.NoFreelistSync = true
+	return openBoltWith(path, o)
+}
+
+// openBoltWith is openBolt for a file that may hold its list of free pages.
+func openBoltWith(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
 	o.Timeout = lockWait
 	o.PageSize = pageSize
 	o.FreelistType = bbolt.FreelistMapType
-	o.NoFreelistSync = true
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		file = f
@@ -221,19 +226,24 @@ func (f *fields) text(key string) string { return string(f.bytes(key, -1)) }
 // Kinds and schema versions of our files, in the meta bucket of each.
 const (
 	kindSet     = "set"
+	kindDeltas  = "deltas"
 	kindJournal = "journal"
 
 	setSchema     = 2 // 1: no extras, no check bits, one file; still read
+	deltasSchema  = 1
 	journalSchema = 1
 )
 
 var (
-	bucketMeta      = []byte("meta")
-	bucketBlocks    = []byte("blocks")    // set: block key -> records
-	bucketExtras    = []byte("extras")    // set: block key -> extras of those records
-	bucketDocuments = []byte("documents") // set: "manifest" -> the signed document
-	bucketRecords   = []byte("records")   // journal: seq -> prev, record
-	bucketAcks      = []byte("acks")      // journal: minute -> seq acknowledged in it
+	bucketMeta   = []byte("meta")
+	bucketBlocks = []byte("blocks") // set: block key -> records
+	bucketExtras = []byte("extras") // set: block key -> extras of those records
+	// In set files into which deltas were folded: who is not in the base.
+	bucketAdded       = []byte("added")        // block key -> records
+	bucketAddedExtras = []byte("added_extras") // block key -> extras of those records
+	bucketDocuments   = []byte("documents")    // set: "manifest" -> the signed document
+	bucketRecords     = []byte("records")      // journal: seq -> prev, record
+	bucketAcks        = []byte("acks")         // journal: minute -> seq acknowledged in it
 )
 
 // kindOf reads kind and schema of an open file.

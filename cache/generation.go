@@ -28,6 +28,7 @@ type generation struct {
 
 	key     atomic.Pointer[heldKey] // nil while the box does not hold it
 	vouched atomic.Pointer[vouch]
+	grown   atomic.Pointer[grown] // the version in force; never nil once open
 
 	refs    atomic.Int64
 	drained chan struct{}
@@ -45,12 +46,18 @@ type part struct {
 	tx     *bbolt.Tx // held while open: the file never changes, so it blocks nobody
 	blocks *bbolt.Bucket
 	extras *bbolt.Bucket // nil when nobody has any
+	// where deltas were folded into the file: who is not in the base
+	added, addedExtras *bbolt.Bucket
+	content            [32]byte // see setInfo
 }
 
 // vouch is central's newest word that a version is still the right one.
 type vouch struct {
 	Issued   int64  `json:"issued_ms"` // UTC milliseconds
 	Manifest []byte `json:"manifest"`  // nil: the one in the file
+	// Version is the one that it vouches for: the file's or one that deltas
+	// made of it. Should they be lost, it says nothing about what is left.
+	Version uint64 `json:"version,omitempty"`
 }
 
 // openGeneration opens the set file at path, with the parts beside it, and
@@ -61,6 +68,7 @@ func openGeneration(path, set string, version uint64) (*generation, error) {
 	if err := g.open(set, version); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), g.close())
 	}
+	g.grown.Store(&grown{version: g.info.Version, people: g.info.People, extras: g.info.Extras, lists: g.info.Lists})
 	g.vouched.Store(&vouch{Issued: g.info.Issued.UnixMilli()})
 	if newer, ok := readVouch(vouchPath(path)); ok && newer.Issued > g.info.Issued.UnixMilli() {
 		g.vouched.Store(&newer)
@@ -83,7 +91,7 @@ func (g *generation) open(set string, version uint64) (err error) {
 		return fmt.Errorf("%w: it is part %d of a version", ErrDamaged, info.part)
 	}
 	for i, first := range info.parts {
-		p, other, err := openPart(partPath(g.path, i+1))
+		p, other, err := openPart(partPath(g.path, info.partName(i+1)))
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%w: part %d is missing", ErrDamaged, i+1)
 		}
@@ -125,12 +133,14 @@ func openPart(path string) (p part, info setInfo, err error) {
 		info, err = readSet(p.tx)
 		p.first = info.first
 		p.blocks, p.extras = p.tx.Bucket(bucketBlocks), p.tx.Bucket(bucketExtras)
+		p.added, p.addedExtras = p.tx.Bucket(bucketAdded), p.tx.Bucket(bucketAddedExtras)
+		p.content = info.content
 		return err
 	})
 	if err == nil && p.blocks == nil {
 		err = fmt.Errorf("%w: no blocks", ErrDamaged)
 	}
-	for _, b := range []*bbolt.Bucket{p.blocks, p.extras} {
+	for _, b := range []*bbolt.Bucket{p.blocks, p.extras, p.added, p.addedExtras} {
 		if err == nil && b != nil && b.Root() != 0 { // a small bucket has no page of its own
 			var page [pageSize]byte
 			_, err = file.ReadAt(page[:], int64(b.Root())*pageSize)
@@ -167,6 +177,19 @@ func (g *generation) partWith(no uint64) int {
 	}
 	return i
 }
+
+// asOf is when central last said of the version in force that it is the right
+// one, in UTC milliseconds.
+func (g *generation) asOf(now *grown) int64 {
+	at := max(g.info.Issued.UnixMilli(), now.issued)
+	if v := g.vouched.Load(); v.Version <= now.version {
+		at = max(at, v.Issued)
+	}
+	return at
+}
+
+// lineage gives the whole version that the one in force has grown from.
+func (g *generation) lineage() lineage { return lineage{g.info.Base, g.info.BaseDigest} }
 
 // acquire takes a reference. It fails when none is left, because the file is
 // then being closed: the caller looks again what is in force.
@@ -207,8 +230,13 @@ func (g *generation) close() error {
 // describe gives the generation with the newest manifest that vouches for it.
 // The caller makes sure that it stays open.
 func (g *generation) describe() gate.Generation {
-	info, v := g.info.Generation, g.vouched.Load()
-	info.Issued, info.Manifest = time.UnixMilli(v.Issued).UTC(), v.Manifest
+	info, v, now := g.info.Generation, g.vouched.Load(), g.grown.Load()
+	info.Version, info.People, info.Extras, info.Lists = now.version, now.people, now.extras, now.lists
+	info.Digest, info.Manifest = g.info.BaseDigest, nil
+	info.Issued = time.UnixMilli(g.asOf(now)).UTC()
+	if v.Version <= now.version {
+		info.Manifest = v.Manifest
+	}
 	if info.Manifest == nil {
 		// A page of it that cannot be read leaves it out: whoever wants to
 		// verify it again then asks central for a new one.

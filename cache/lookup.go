@@ -22,10 +22,23 @@ type lookup struct {
 }
 
 // cursors of a part; a cursor belongs to one bucket and one goroutine.
-type cursors struct{ blocks, extras *bbolt.Cursor }
+type cursors struct{ blocks, extras, added, addedExtras *bbolt.Cursor }
+
+// cursors gives those of a part; nil for buckets that it does not have.
+func (p *part) cursors() (c cursors) {
+	for _, b := range [...]struct {
+		from *bbolt.Bucket
+		to   **bbolt.Cursor
+	}{{p.blocks, &c.blocks}, {p.extras, &c.extras}, {p.added, &c.added}, {p.addedExtras, &c.addedExtras}} {
+		if b.from != nil {
+			*b.to = b.from.Cursor()
+		}
+	}
+	return c
+}
 
 // found is what a set says about one person. body, the extras entry, lies in
-// the lookup; it is nil when there is none.
+// the lookup or in the overlay; it is nil when there is none.
 type found struct {
 	word  gate.Word
 	check uint16
@@ -34,7 +47,7 @@ type found struct {
 
 // find looks one person up and adds what it finds to m. The caller holds a
 // reference. It allocates nothing once as many lookups exist as callers.
-func (g *generation) find(key *heldKey, n gate.Number, card string, m *merger) (err error) {
+func (g *generation) find(now *grown, key *heldKey, n gate.Number, card string, m *merger) (err error) {
 	l := g.take(key)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -43,10 +56,10 @@ func (g *generation) find(key *heldKey, n gate.Number, card string, m *merger) (
 		}
 	}()
 	no, rem := block.Place(l.pseudo.Of(n), g.info.Blocks)
-	f, ok, err := g.record(l, no, rem)
+	f, ok, err := g.record(now, l, no, rem)
 	if err == nil && ok {
 		mismatch := f.check != 0 && card != "" && l.pseudo.Check(n, card) != f.check
-		err = m.add(f, mismatch, &g.info.Generation)
+		err = m.add(f, mismatch, g.info.BaseDay, now.lists)
 	}
 	g.put(l)
 	if err != nil {
@@ -55,23 +68,34 @@ func (g *generation) find(key *heldKey, n gate.Number, card string, m *merger) (
 	return nil
 }
 
-// record finds the record of rem in block no.
-func (g *generation) record(l *lookup, no, rem uint64) (f found, ok bool, err error) {
+// record finds the record of rem in block no: what has changed since the file
+// was built goes before what is in it.
+func (g *generation) record(now *grown, l *lookup, no, rem uint64) (f found, ok bool, err error) {
+	if e, ok := now.overlay.Find(no, rem); ok {
+		return found{e.Word, e.Check, e.Extras}, !e.Gone, nil
+	}
 	at := &l.cursors[g.partWith(no)]
 	key := block.PutKey(&l.blockNo, no, g.info.Blocks)
-	value, ok := get(at.blocks, key)
+	if f, ok, err = g.recordIn(at.blocks, at.extras, l, key, rem); ok || err != nil {
+		return f, ok && f.word != block.Tombstone, err
+	}
+	return g.recordIn(at.added, at.addedExtras, l, key, rem)
+}
+
+// recordIn finds a record in one bucket.
+func (g *generation) recordIn(blocks, extras *bbolt.Cursor, l *lookup, key []byte, rem uint64) (f found, ok bool, err error) {
+	value, ok := get(blocks, key)
 	if !ok {
 		return found{}, false, nil
 	}
 	if len(value)%g.info.Width != 0 {
 		return found{}, false, fmt.Errorf("%w: %d bytes are no whole number of records", ErrDamaged, len(value))
 	}
-	f.word, f.check, ok = block.Search(value, g.info.Width, rem)
-	if !ok || f.word == block.Tombstone {
+	if f.word, f.check, ok = block.Search(value, g.info.Width, rem); !ok {
 		return found{}, false, nil
 	}
-	if f.word.Extras() && at.extras != nil {
-		if value, ok := get(at.extras, key); ok {
+	if f.word.Extras() && f.word != block.Tombstone {
+		if value, ok := get(extras, key); ok {
 			if body, ok := block.SearchExtras(value, rem); ok {
 				f.body = l.body[:copy(l.body[:], body)]
 			}
@@ -81,8 +105,14 @@ func (g *generation) record(l *lookup, no, rem uint64) (f found, ok bool, err er
 }
 
 func get(c *bbolt.Cursor, key []byte) (value []byte, ok bool) {
+	if c == nil {
+		return nil, false
+	}
 	k, v := c.Seek(key)
-	return v, bytes.Equal(k, key)
+	if !bytes.Equal(k, key) {
+		return nil, false
+	}
+	return v, true
 }
 
 // take gives an idle lookup, or a new one.
@@ -98,10 +128,7 @@ func (g *generation) take(key *heldKey) *lookup {
 	}
 	l := &lookup{key: key, pseudo: gate.NewPseudonymer(key.key), cursors: make([]cursors, len(g.parts))}
 	for i := range g.parts {
-		l.cursors[i].blocks = g.parts[i].blocks.Cursor()
-		if b := g.parts[i].extras; b != nil {
-			l.cursors[i].extras = b.Cursor()
-		}
+		l.cursors[i] = g.parts[i].cursors()
 	}
 	return l
 }
@@ -142,11 +169,11 @@ func blocks(w gate.Word) bool {
 
 // add takes what the next set says. A blocking word wins over others, otherwise
 // the word of the first set; what the others say goes to the extras.
-func (m *merger) add(f found, mismatch bool, from *gate.Generation) error {
+func (m *merger) add(f found, mismatch bool, base gate.Day, lists []string) error {
 	var err error
 	if f.body != nil {
 		m.facts.HasExtras = true
-		if err = block.DecodeExtras(f.body, from.BaseDay, from.Lists, &m.facts.Extras); err != nil {
+		if err = block.DecodeExtras(f.body, base, lists, &m.facts.Extras); err != nil {
 			err = fmt.Errorf("%w: extras: %w", ErrDamaged, err)
 		}
 	} else if f.word.Extras() {
@@ -156,12 +183,12 @@ func (m *merger) add(f found, mismatch bool, from *gate.Generation) error {
 	m.sets++
 	switch {
 	case !m.facts.Found:
-		m.facts.Found, m.facts.Word, m.facts.Base = true, f.word, from.BaseDay
+		m.facts.Found, m.facts.Word, m.facts.Base = true, f.word, base
 	case blocks(f.word) && !m.blocked:
 		m.further(m.facts.Word, m.facts.Base)
-		m.facts.Word, m.facts.Base = f.word, from.BaseDay
+		m.facts.Word, m.facts.Base = f.word, base
 	default:
-		m.further(f.word, from.BaseDay)
+		m.further(f.word, base)
 	}
 	m.blocked = m.blocked || blocks(f.word)
 	return err
@@ -210,17 +237,18 @@ func (s *Sets) Facts(n gate.Number, card string) (gate.Facts, gate.DataState, er
 			state.Missing = true
 			continue
 		}
-		state.Sets[i].Version = g.info.Version
+		now := g.grown.Load()
+		state.Sets[i].Version = now.version
 		key := g.key.Load()
 		if key == nil {
 			state.Missing = true
 			g.release()
 			continue
 		}
-		if at := g.vouched.Load().Issued; state.AsOf == 0 || at < state.AsOf {
+		if at := g.asOf(now); state.AsOf == 0 || at < state.AsOf {
 			state.AsOf = at
 		}
-		ferr := g.find(key, n, card, &m)
+		ferr := g.find(now, key, n, card, &m)
 		g.release()
 		if ferr != nil {
 			s.faulted(t, g, ferr)

@@ -26,6 +26,11 @@ type setInfo struct {
 	part  uint32
 	first uint64   // lowest number of the blocks in this part
 	parts []uint64 // in part 0: first of the parts 1, 2, …
+
+	// content is, in a file into which deltas were folded, the digest of what
+	// it holds. Central promised none, so Digest only names the version there:
+	// see foldedDigest.
+	content [32]byte
 }
 
 // folded says whether deltas were folded into the file.
@@ -71,6 +76,9 @@ func readSet(tx *bbolt.Tx) (setInfo, error) {
 		info.Lists = f.list("lists")
 		info.parts = f.u64s("parts")
 	}
+	if info.folded() {
+		copy(info.content[:], f.bytes("content", len(info.content)))
+	}
 	if f.err == nil {
 		f.err = info.check()
 	}
@@ -81,7 +89,7 @@ func (i *setInfo) check() error {
 	switch {
 	case !block.ValidWidth(i.Width):
 		return fmt.Errorf("%w: records of %d bytes", ErrDamaged, i.Width)
-	case i.Blocks == 0 || i.Blocks > 1<<32 || !i.folded() && i.Blocks != block.Blocks(i.People):
+	case i.Blocks == 0 || i.Blocks > 1<<32 || !i.folded() && !block.Fits(i.People, i.Blocks):
 		return fmt.Errorf("%w: %d people in %d blocks", ErrDamaged, i.People, i.Blocks)
 	case i.Extras > i.People:
 		return fmt.Errorf("%w: %d people, %d of them with extras", ErrDamaged, i.People, i.Extras)
@@ -133,6 +141,11 @@ func putSet(tx *bbolt.Tx, info setInfo) error {
 		{"parts", putU64s(info.parts)},
 	} {
 		if err := b.Put([]byte(f.key), f.value); err != nil {
+			return err
+		}
+	}
+	if info.folded() {
+		if err := b.Put([]byte("content"), info.content[:]); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,19 @@ func partPath(path string, number int) string {
 	return fmt.Sprintf("%s.%d.db", strings.TrimSuffix(path, ".db"), number)
 }
 
+// foldedParts is added to the numbers of the parts of a file into which deltas
+// were folded, so that the whole version of the same number can be put in place
+// beside it.
+const foldedParts = 1000
+
+// partName gives the number in the name of part number.
+func (i *setInfo) partName(number int) int {
+	if number > 0 && i.folded() {
+		return foldedParts + number
+	}
+	return number
+}
+
 // parsePart reads the name of a set file or of a part.
 func parsePart(name string) (version uint64, number int, ok bool) {
 	name, ok = strings.CutSuffix(name, ".db")

@@ -45,6 +45,9 @@ type SetsOptions struct {
 	// versions are written in parts. 0 means 512 MiB on 32 bits and no bound
 	// on 64; at least 256 KiB.
 	MaxFile int64
+	// FoldBytes is from how many bytes of changes in memory on they are folded
+	// into the file; 0 means from 8 MiB or 2 % of the people on.
+	FoldBytes int
 }
 
 // Sets are the data sets in force. All methods may be called at the same time.
@@ -62,10 +65,18 @@ type set struct {
 
 	current atomic.Pointer[generation]
 
+	// grow is held by whoever brings another version into force, by delta or
+	// by file. It comes before mu and guards the log.
+	grow      sync.Mutex
+	log       *deltaLog // nil until it is needed
+	foldAgain int       // bytes of changes from which on folding is tried again
+
 	mu      sync.Mutex // guards the fields below and every change of current
 	keys    []*heldKey // oldest first
 	staging bool
 	fault   error // why the set has no data, or that it faulted
+	// deltaFault is why deltas that were in force are not any more.
+	deltaFault error
 }
 
 // SetStatus is the state of one set, for the page and for `state`.
@@ -93,6 +104,10 @@ type SetStatus struct {
 	Staging bool
 	// Fault is why the set has no data or cannot be trusted; nil when well.
 	Fault error
+	// DeltaFault is why deltas that were in force are not any more, so that
+	// the set is older than it was: their log could not be read. Nil when
+	// well, and again once a delta was applied.
+	DeltaFault error
 }
 
 const (
@@ -200,6 +215,9 @@ func (s *Sets) load(t *set) error {
 			}
 			continue
 		}
+		if err := s.replay(t, g); err != nil {
+			t.deltaFault = err
+		}
 		t.current.Store(g)
 		s.logInForce(t, g)
 	}
@@ -235,7 +253,8 @@ func (s *Sets) open(t *set, path string, version uint64) (*generation, error) {
 }
 
 func (s *Sets) logInForce(t *set, g *generation) {
-	s.log.Info("data set in force", "set", t.name, "version", g.info.Version, "people", g.info.People,
+	now := g.grown.Load()
+	s.log.Info("data set in force", "set", t.name, "version", now.version, "people", now.people,
 		"files", len(g.parts), "has_key", g.key.Load() != nil)
 }
 
@@ -308,8 +327,9 @@ func (s *Sets) faulted(t *set, g *generation, why error) {
 	}
 }
 
-// Generation describes the generation of a set in force. It gives false when
-// there is none, or when it faulted and should be fetched again.
+// Generation describes the version of a set in force. Where deltas have made it
+// of another one, the digest is that of its base: see [Sets.Base]. It gives
+// false when there is none, or when it faulted and should be fetched again.
 func (s *Sets) Generation(name string) (gate.Generation, bool) {
 	t := s.byName(name)
 	if t == nil {
@@ -325,7 +345,8 @@ func (s *Sets) Generation(name string) (gate.Generation, bool) {
 }
 
 // Vouch records that a newer manifest names the version in force: its data is
-// as fresh as v.Issued. Version and digest must be those in force; a manifest
+// as fresh as v.Issued. Version and digest must be what [Sets.Generation] gives,
+// the digest thus that of the base; a manifest
 // that is not newer changes nothing.
 func (s *Sets) Vouch(v gate.Generation) error {
 	t := s.byName(v.Set)
@@ -335,11 +356,11 @@ func (s *Sets) Vouch(v gate.Generation) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.current.Load()
-	if g == nil || g.info.Version != v.Version || g.info.Digest != v.Digest {
+	if g == nil || g.grown.Load().version != v.Version || g.info.BaseDigest != v.Digest {
 		return fmt.Errorf("vouch for %s: version %d with this digest is not in force", v.Set, v.Version)
 	}
-	next := vouch{Issued: v.Issued.UnixMilli(), Manifest: slices.Clone(v.Manifest)}
-	if next.Issued <= g.vouched.Load().Issued {
+	next := vouch{Issued: v.Issued.UnixMilli(), Manifest: slices.Clone(v.Manifest), Version: v.Version}
+	if next.Issued <= g.asOf(g.grown.Load()) {
 		return nil
 	}
 	if err := writeVouch(vouchPath(g.path), next); err != nil {
@@ -354,16 +375,17 @@ func (s *Sets) Status() []SetStatus {
 	out := make([]SetStatus, 0, len(s.sets))
 	for _, t := range s.sets {
 		t.mu.Lock()
-		st := SetStatus{Set: t.name, Keys: t.keyIDs(), Staging: t.staging, Fault: t.fault}
+		st := SetStatus{Set: t.name, Keys: t.keyIDs(), Staging: t.staging, Fault: t.fault, DeltaFault: t.deltaFault}
 		if g := t.current.Load(); g != nil {
-			st.Version, st.People, st.Extras = g.info.Version, g.info.People, g.info.Extras
+			now := g.grown.Load()
+			st.Version, st.People, st.Extras = now.version, now.people, now.extras
 			st.Bytes, st.Files = g.size, len(g.parts)
-			st.Base, st.Deltas = g.info.Base, g.info.Version-g.info.Base
+			st.Base, st.Deltas, st.Overlay = g.info.Base, now.version-g.info.Base, int64(now.overlay.Bytes())
 			st.KeyID, st.HasKey, st.KeyHold = g.info.KeyID, g.key.Load() != nil, holdFile
 			if g.info.KeyInMemory {
 				st.KeyHold = holdMemory
 			}
-			st.Issued = time.UnixMilli(g.vouched.Load().Issued).UTC()
+			st.Issued = time.UnixMilli(g.asOf(now)).UTC()
 		}
 		t.mu.Unlock()
 		out = append(out, st)
@@ -377,9 +399,12 @@ func (s *Sets) Close() error {
 	s.closed.Store(true)
 	var errs []error
 	for _, t := range s.sets {
+		t.grow.Lock()
 		t.mu.Lock()
 		g := t.current.Swap(nil)
 		t.mu.Unlock()
+		errs = append(errs, t.closeLog())
+		t.grow.Unlock()
 		if g != nil {
 			errs = append(errs, g.retire())
 		}

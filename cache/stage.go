@@ -9,7 +9,11 @@ import (
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
+	"gateagent/cache/overlay"
 )
+
+// errOtherDigest is what a version that was built from deltas may end with.
+var errOtherDigest = errors.New("the blocks do not have the promised digest")
 
 const (
 	// A person costs no more than this in a file: 7.83 bytes were measured for
@@ -24,6 +28,7 @@ type stage struct {
 	set  *set
 	info setInfo
 	back bool // it may replace a newer version
+	held bool // whoever ends it holds set.grow
 
 	build          *builder
 	digest         *block.Digest
@@ -45,14 +50,20 @@ func (s *Sets) Stage(g gate.Generation) (gate.GenerationWriter, error) { return 
 func (s *Sets) StageBack(g gate.Generation) (gate.GenerationWriter, error) { return s.begin(g, true) }
 
 func (s *Sets) begin(g gate.Generation, back bool) (gate.GenerationWriter, error) {
-	w, err := s.stage(setInfo{Generation: g, Base: g.Version, BaseDigest: g.Digest}, back)
+	info := wholeInfo(g)
+	w, err := s.stage(info, expectedSize(&info), back)
 	if err != nil {
 		return nil, fmt.Errorf("stage version %d of data set %s: %w", g.Version, g.Set, err)
 	}
 	return w, nil
 }
 
-func (s *Sets) stage(g setInfo, back bool) (*stage, error) {
+// wholeInfo describes a file that holds a whole version as central published it.
+func wholeInfo(g gate.Generation) setInfo {
+	return setInfo{Generation: g, Base: g.Version, BaseDigest: g.Digest}
+}
+
+func (s *Sets) stage(g setInfo, size int64, back bool) (*stage, error) {
 	t := s.byName(g.Set)
 	switch {
 	case t == nil:
@@ -63,14 +74,17 @@ func (s *Sets) stage(g setInfo, back bool) (*stage, error) {
 	if err := storable(&g); err != nil {
 		return nil, err
 	}
-	size := expectedSize(&g)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.staging {
 		return nil, ErrStaging
 	}
-	if cur := t.current.Load(); cur != nil && (g.Version < cur.info.Version && !back || g.Version == cur.info.Version && t.fault == nil) {
-		return nil, fmt.Errorf("%w: %d", ErrNotNewer, cur.info.Version)
+	if cur := t.current.Load(); cur != nil {
+		now := cur.grown.Load().version
+		again := now == g.Version && now == cur.info.Base && t.fault == nil // as a whole, and sound
+		if g.Version < now && !back || again {
+			return nil, fmt.Errorf("%w: %d", ErrNotNewer, now)
+		}
 	}
 	if err := s.makeRoom(t, size); err != nil {
 		return nil, err
@@ -93,8 +107,8 @@ func storable(g *setInfo) error {
 		return fmt.Errorf("%d people, at most %d fit", g.People, uint64(block.MaxPeople))
 	case g.Extras > g.People:
 		return fmt.Errorf("%d people, %d of them with extras", g.People, g.Extras)
-	case !g.folded() && g.Blocks != block.Blocks(g.People):
-		return fmt.Errorf("%d blocks for %d people instead of %d", g.Blocks, g.People, block.Blocks(g.People))
+	case !g.folded() && !block.Fits(g.People, g.Blocks):
+		return fmt.Errorf("%d blocks for %d people instead of about %d", g.Blocks, g.People, block.Blocks(g.People))
 	case len(g.KeyID) > maxKeyID:
 		return fmt.Errorf("key id of %d bytes", len(g.KeyID))
 	case len(g.Lists) > gate.MaxListNames:
@@ -137,7 +151,7 @@ func (s *Sets) makeRoom(t *set, size int64) error {
 
 func (w *stage) Block(no uint64, value, extras []byte) error {
 	if w.err == nil {
-		w.err = guard(func() error { return w.add(no, value, extras) })
+		w.err = guard(func() error { return w.add(no, overlay.Block{Value: value, Extras: extras}) })
 	}
 	if w.err != nil {
 		return fmt.Errorf("data set %s, block %d: %w", w.set.name, no, w.err)
@@ -145,7 +159,7 @@ func (w *stage) Block(no uint64, value, extras []byte) error {
 	return nil
 }
 
-func (w *stage) add(no uint64, value, extras []byte) error {
+func (w *stage) add(no uint64, b overlay.Block) error {
 	switch {
 	case w.done:
 		return ErrClosed
@@ -154,23 +168,32 @@ func (w *stage) add(no uint64, value, extras []byte) error {
 	case no < w.next:
 		return fmt.Errorf("%w: block %d came before it", block.ErrMalformed, w.next-1)
 	}
-	entries, err := block.CheckPair(value, w.info.Width, extras, false)
-	if err != nil {
-		return err
+	folded := w.info.folded()
+	pairs := [...][2][]byte{{b.Value, b.Extras}, {b.Added, b.AddedExtras}}
+	for i, pair := range pairs {
+		if len(pair[0]) == 0 && (folded || i == 1) {
+			continue
+		}
+		entries, err := block.CheckPair(pair[0], w.info.Width, pair[1], folded)
+		if err != nil {
+			return err
+		}
+		w.people += present(pair[0], &w.info)
+		w.extras += uint64(entries)
 	}
-	w.people += uint64(len(value) / w.info.Width)
-	w.extras += uint64(entries)
 	switch {
 	case w.people > w.info.People:
 		return fmt.Errorf("%w: more than the promised %d people", block.ErrMalformed, w.info.People)
 	case w.extras > w.info.Extras:
 		return fmt.Errorf("%w: more than the promised %d people with extras", block.ErrMalformed, w.info.Extras)
 	}
-	if err := w.build.put(no, value, extras); err != nil {
+	if err := w.build.put(no, b); err != nil {
 		return err
 	}
-	w.digest.Add(no, value)
-	w.digest.AddExtras(no, extras)
+	if !folded {
+		w.digest.Add(no, b.Value)
+		w.digest.AddExtras(no, b.Extras)
+	}
 	w.next = no + 1
 	return nil
 }
@@ -208,8 +231,8 @@ func (w *stage) complete() error {
 		return fmt.Errorf("%d people came, %d were promised", w.people, w.info.People)
 	case w.extras != w.info.Extras:
 		return fmt.Errorf("%d people with extras came, %d were promised", w.extras, w.info.Extras)
-	case w.digest.Sum() != w.info.Digest:
-		return errors.New("the blocks do not have the promised digest")
+	case !w.info.folded() && w.digest.Sum() != w.info.Digest:
+		return errOtherDigest
 	}
 	return nil
 }
@@ -224,9 +247,16 @@ func (w *stage) publish(path string) error {
 	if err := g.verify(); err != nil {
 		return errors.Join(err, g.close())
 	}
+	if !w.held {
+		w.set.grow.Lock()
+		defer w.set.grow.Unlock()
+	}
 	old, err := w.replace(g)
 	if err != nil {
 		return errors.Join(err, g.close())
+	}
+	if err := w.set.dropLog(); err != nil { // what it holds is in this file, or of another base
+		w.sets.log.Warn("cannot remove the delta log", "set", w.set.name, "err", err)
 	}
 	if old == nil {
 		return nil
@@ -255,7 +285,7 @@ func (w *stage) replace(g *generation) (old *generation, err error) {
 	}
 	g.useKey(t.held(g.info.KeyID))
 	t.current.Store(g)
-	t.fault, t.staging, w.done = nil, false, true
+	t.fault, t.deltaFault, t.staging, w.done = nil, nil, false, true
 	w.sets.logInForce(t, g)
 	return old, nil
 }
@@ -269,7 +299,7 @@ func (t *set) install(g *generation) error {
 	}
 	last := len(g.parts) - 1
 	for i := range g.parts {
-		to := partPath(final, i+1)
+		to := partPath(final, g.info.partName(i+1))
 		if i == last {
 			to = final
 			if last > 0 {

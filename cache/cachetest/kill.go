@@ -45,6 +45,9 @@ func Main(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case RoleDelta, RoleFold, RoleRebase, RoleSwitch:
+		fmt.Fprintln(os.Stderr, deltasForEver(path, role)) // it ends by failing only
+		os.Exit(1)
 	case "stage":
 		fmt.Fprintln(os.Stderr, stageForEver(path)) // it ends by failing only
 		os.Exit(1)
