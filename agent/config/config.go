@@ -24,6 +24,7 @@ type Config struct {
 	Storage Storage
 	Record  Record
 	MQTT    MQTT
+	Sync    Sync
 	Trust   Trust
 	Keys    Keys
 	Sets    []Set
@@ -69,6 +70,16 @@ type MQTT struct {
 	PasswordFile string // empty: no password
 	KeepAlive    time.Duration
 }
+
+// Sync is how data sets are fetched.
+type Sync struct {
+	MaxRateKB int    // KiB a second, of all sets together; 0: unbounded
+	URLs      bool   // chunks may come from the web servers that manifests name
+	URLsCA    string // PEM file of certificates; empty: those of the system
+}
+
+// MaxRate gives the bound in bytes a second; 0: unbounded.
+func (s Sync) MaxRate() int64 { return int64(s.MaxRateKB) << 10 }
 
 // Trust pins central's root keys.
 type Trust struct {

@@ -13,7 +13,7 @@ import (
 var homes = map[string]string{
 	"id": "site", "gate": "site", "dir": "storage", "keep_acked": "storage", "max_journal_mb": "storage",
 	"wait": "record", "on_timeout": "record", "broker": "mqtt", "prefix": "mqtt", "username": "mqtt",
-	"password_file": "mqtt", "keep_alive": "mqtt", "root_keys": "trust", "entry_file": "keys",
+	"password_file": "mqtt", "keep_alive": "mqtt", "max_rate_kb": "sync", "urls": "sync", "urls_ca": "sync", "root_keys": "trust", "entry_file": "keys",
 	"key_file": "set", "listen": "page", "socket": "local", "level": "log", "format": "log",
 	"direction": "lane", "on_fault": "lane", "repeat": "lane", "scanner": "lane", "relay": "lane",
 	"width": "lane.scanner", "height": "lane.scanner", "fps": "lane.scanner", "source": "lane.scanner",
@@ -31,6 +31,7 @@ func (r *reader) read() Config {
 		Storage: r.storage(root),
 		Record:  r.record(root),
 		MQTT:    r.mqtt(root),
+		Sync:    r.sync(root),
 		Trust:   r.trust(root),
 		Keys:    r.keys(root),
 		Sets:    r.sets(root),
@@ -46,7 +47,7 @@ func (r *reader) read() Config {
 // adopt reads a misspelt section as the one it was meant to be, so that what
 // is in it is judged as well and not called missing.
 func (r *reader) adopt(root *table) {
-	known := []string{"site", "storage", "record", "mqtt", "trust", "keys", "set", "page", "local", "log", "lane"}
+	known := []string{"site", "storage", "record", "mqtt", "sync", "trust", "keys", "set", "page", "local", "log", "lane"}
 	for _, e := range root.entries {
 		if e.val.kind != kindTable && e.val.kind != kindTables {
 			continue
@@ -104,6 +105,16 @@ func (r *reader) mqtt(root *table) MQTT {
 	m.KeepAlive = r.duration(t, "keep_alive", 25*time.Second, 5*time.Second, 10*time.Minute)
 	r.secretFile("mqtt.password_file", m.PasswordFile, "the file of the broker's password")
 	return m
+}
+
+func (r *reader) sync(root *table) Sync {
+	t := r.section(root, "sync")
+	defer r.finish(t)
+	return Sync{
+		MaxRateKB: r.integer(t, "max_rate_kb", 0, 0, 1<<20, ""),
+		URLs:      r.truth(t, "urls", false),
+		URLsCA:    r.path(t, "urls_ca", "", "", nil),
+	}
 }
 
 func (r *reader) trust(root *table) Trust {
