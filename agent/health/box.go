@@ -54,6 +54,8 @@ type SetState struct {
 	// Hold says how the box may hold its key; HoldUnknown while no version is
 	// in force.
 	Hold KeyHold
+	// Fetch is the version under way, if any.
+	Fetch Fetch
 }
 
 // KeyHold is how a box may hold the key of a data set.

@@ -73,6 +73,17 @@ type Set struct {
 	HasKey  bool      `json:"has_key"`
 	KeyID   string    `json:"key_id,omitempty"`
 	KeyHold string    `json:"key_hold"` // file, memory; unknown without a version
+	Fetch   *Fetch    `json:"fetch,omitempty"`
+}
+
+// Fetch is a version of a data set that is being fetched.
+type Fetch struct {
+	Version uint64 `json:"version"`
+	Bytes   int64  `json:"bytes"` // that are here
+	Of      int64  `json:"of"`    // 0: not known yet
+	Rate    int64  `json:"rate"`  // bytes a second
+	LeftS   int64  `json:"left_s"`
+	Text    Text   `json:"text"`
 }
 
 // Theft is what a thief of the box can learn.
@@ -197,10 +208,16 @@ func StatusOf(b health.Box) Status {
 		Components: []Component{},
 	}
 	for _, d := range b.Sets {
-		s.Sets = append(s.Sets, Set{
+		set := Set{
 			Set: d.Set, Version: d.Version, People: d.People, Issued: d.Issued.UTC(),
 			HasKey: d.HasKey, KeyID: d.KeyID, KeyHold: d.Hold.String(),
-		})
+		}
+		if f := d.Fetch; f.Version > 0 {
+			set.Fetch = &Fetch{
+				Version: f.Version, Bytes: f.Bytes, Of: f.Of, Rate: f.Rate, LeftS: int64(f.Left / time.Second), Text: text(f.Text()),
+			}
+		}
+		s.Sets = append(s.Sets, set)
 	}
 	for _, l := range b.Lanes {
 		out := Lane{

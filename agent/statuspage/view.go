@@ -230,6 +230,11 @@ func (v *view) addData(b health.Box) {
 				f.more.EN += " · key in memory"
 			}
 		}
+		if s.Fetch.Version > 0 {
+			t := s.Fetch.Text()
+			f.more.VI += " · " + t.VI
+			f.more.EN += " · " + t.EN
+		}
 		v.data = append(v.data, f)
 	}
 	if len(b.Sets) == 0 {

@@ -118,6 +118,9 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		default:
 			fmt.Fprintf(w, "%-10s %s version %d, %d people, vouched for %s, %s\n", "data", d.Set, d.Version, d.People, local(d.Issued), keyWords(d))
 		}
+		if d.Fetch != nil {
+			fmt.Fprintf(w, "%-10s %s: %s\n", "", d.Set, d.Fetch.Text.EN)
+		}
 	}
 	fmt.Fprintf(w, "%-10s epoch %s, %d records, %d wait for central\n", "journal", s.Journal.Epoch, s.Journal.Seq, s.Journal.Queue)
 	state := "not connected"

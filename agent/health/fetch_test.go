@@ -1,0 +1,21 @@
+package health
+
+import (
+	"testing"
+	"time"
+)
+
+func TestFetchText(t *testing.T) {
+	for _, c := range []struct {
+		f    Fetch
+		want string
+	}{
+		{Fetch{Version: 7}, "fetching v7"},
+		{Fetch{Version: 7, Bytes: 1_500_000, Of: 6_000_000}, "fetching v7: 25 %, 1.5 / 6.0 MB"},
+		{Fetch{Version: 7, Bytes: 1_500_000, Of: 6_000_000, Rate: 50_000, Left: 90 * time.Second}, "fetching v7: 25 %, 1.5 / 6.0 MB, 1m30s left"},
+	} {
+		if got := c.f.Text().EN; got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
