@@ -84,6 +84,7 @@ type settings struct {
 	root       string         // a root key of nobody
 	setKey     string         // path; the box uses the set vn then
 	entryKey   string         // path
+	keyless    bool           // the box uses the set vn without a key file
 	lanes      string         // TOML
 	logLevel   string         // info
 	rules      *policy.Policy // that may come into force beside the built-in one
@@ -152,6 +153,9 @@ func (b *bench) write(s settings) {
 	fmt.Fprintf(&c, "[log]\nlevel = %q\n\n", or(s.logLevel, "info"))
 	if s.entryKey != "" {
 		fmt.Fprintf(&c, "[keys]\nentry_file = %q\n\n", s.entryKey)
+	}
+	if s.keyless {
+		fmt.Fprint(&c, "[[set]]\nname = \"vn\"\n\n")
 	}
 	if s.setKey != "" {
 		fmt.Fprintf(&c, "[[set]]\nname = \"vn\"\nkey_file = %q\n\n", s.setKey)

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,19 +22,14 @@ import (
 	"gateagent/sync/brokertest"
 	"gateagent/sync/central"
 	"gateagent/sync/mqttlink"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-const (
-	site  = "hn01"
-	setID = "vn-1" // kid of the key of the set vn
-)
-
-// The keys of every office: of the set vn, and of the site's entries.
-var setKey, entryKey = gate.Key{0x5e, 0x7}, gate.Key{0xe7}
+const site = "hn01"
 
 // office is central: its keys, its broker, what it has been sent.
 type office struct {
@@ -44,6 +40,13 @@ type office struct {
 	pins   *central.Pins
 	ledger *ledger
 	rules  *policy.Policy // as published
+	// The key of the set vn, how boxes may hold it, and its version; the key of
+	// the site's entries.
+	vn, entry sealed.Secret
+	hold      string
+	version   uint64
+	// hand says what central hands out; nil: nothing.
+	hand func(record.Origin) ([]sealed.Secret, error)
 
 	mu      sync.Mutex
 	reports []central.Report // mu guards it
@@ -54,7 +57,10 @@ type office struct {
 // that nobody has set: on which the tests run is not theirs to choose.
 func newOffice(t testing.TB) *office {
 	t.Helper()
-	o := &office{t: t, broker: brokertest.Start(t), keys: make(map[signed.Role]signed.Signer), ledger: newLedger()}
+	o := &office{
+		t: t, broker: brokertest.Start(t), keys: make(map[signed.Role]signed.Signer), ledger: newLedger(),
+		vn: newSecret("vn", "vn-1"), entry: newSecret(signed.EntrySet, "entry-1"), hold: wire.KeyHoldFile, version: 1,
+	}
 	var err error
 	if o.topics, err = wire.NewTopics(wire.DefaultPrefix); err != nil {
 		t.Fatal(err)
@@ -93,6 +99,13 @@ func newOffice(t testing.TB) *office {
 	return o
 }
 
+// newSecret draws a key.
+func newSecret(set, kid string) sealed.Secret {
+	s := sealed.Secret{Set: set, Kid: kid}
+	rand.Read(s.Key[:]) //nolint:errcheck // never fails
+	return s
+}
+
 func (o *office) sign(t signed.Type, role signed.Role, payload []byte) []byte {
 	o.t.Helper()
 	doc, err := o.keys[role].Sign(t, payload)
@@ -106,8 +119,15 @@ func (o *office) sign(t signed.Type, role signed.Role, payload []byte) []byte {
 func (o *office) settings(lanes string) settings {
 	return settings{
 		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes, rules: o.rules,
-		setKey:   writeKey(o.t, setID, "vn", setKey),
-		entryKey: writeKey(o.t, "entry-1", signed.EntrySet, entryKey),
+		setKey:   writeKey(o.t, o.vn.Kid, "vn", o.vn.Key),
+		entryKey: writeKey(o.t, o.entry.Kid, signed.EntrySet, o.entry.Key),
+	}
+}
+
+// memorySettings are those of a box that has the set vn and no key of it.
+func (o *office) memorySettings(lanes string) settings {
+	return settings{
+		site: site, broker: o.broker.URL(), root: o.keys[signed.RoleRoot].Root().String(), lanes: lanes, rules: o.rules, keyless: true,
 	}
 }
 
@@ -121,7 +141,7 @@ func (o *office) publishPeople(green int) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	pseudo := gate.NewPseudonymer(setKey)
+	pseudo := gate.NewPseudonymer(o.vn.Key)
 	rows := make([]block.Row, green)
 	for i := range rows {
 		rows[i] = block.Row{Person: pseudo.Of(someone(i + 1).number), Word: done}
@@ -141,10 +161,10 @@ func (o *office) publishPeople(green int) {
 	sum, all := sha256.Sum256(chunk), digest.Sum()
 	name := hex.EncodeToString(sum[:])
 	manifest, err := wire.Manifest{
-		Aud: "vn", Ver: 1, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix(), Coding: wire.CodingBlocks, KeyHold: wire.KeyHoldFile,
+		Aud: "vn", Ver: o.version, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix(), Coding: wire.CodingBlocks, KeyHold: o.hold,
 		Base: wire.Base{
-			Version: 1, People: uint64(green), Blocks: block.Blocks(uint64(green)), Width: block.Width,
-			BaseDay: base.String(), KeyID: setID, Digest: hex.EncodeToString(all[:]),
+			Version: o.version, People: uint64(green), Blocks: block.Blocks(uint64(green)), Width: block.Width,
+			BaseDay: base.String(), KeyID: o.vn.Kid, Digest: hex.EncodeToString(all[:]),
 		},
 		Chunks: []wire.Chunk{{
 			Digest: name, Size: len(chunk), First: blocks[0].No, Last: blocks[len(blocks)-1].No, People: uint64(green),
@@ -159,7 +179,7 @@ func (o *office) publishPeople(green int) {
 
 // subject names the n-th person as entries of the site do.
 func (o *office) subject(n int) gate.Pseudonym {
-	return gate.NewPseudonymer(entryKey).Of(someone(n).number)
+	return gate.NewPseudonymer(o.entry.Key).Of(someone(n).number)
 }
 
 // equipped waits until an agent has trust list, policy and people.
@@ -177,6 +197,7 @@ func (o *office) open() (c *central.Central, closeOffice func()) {
 	var link *mqttlink.Link
 	c, err := central.New(central.Options{
 		Topics: o.topics, Signer: o.keys[signed.RoleAck], Pins: o.pins, Sink: o.ledger, Boot: "00112233aabbccdd",
+		Keys: o.hand, HandLearned: true,
 		Link: publisher(func(ctx context.Context, topic string, body []byte, retained bool) error {
 			return link.Publish(ctx, topic, body, 1, retained)
 		}),
