@@ -48,6 +48,11 @@ func Main(m *testing.M) {
 	case RoleDelta, RoleFold, RoleRebase, RoleSwitch:
 		fmt.Fprintln(os.Stderr, deltasForEver(path, role)) // it ends by failing only
 		os.Exit(1)
+	case "large":
+		if err := largeDelta(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "stage":
 		fmt.Fprintln(os.Stderr, stageForEver(path)) // it ends by failing only
 		os.Exit(1)
