@@ -4,6 +4,7 @@ SHELL      := /bin/bash
 GO         ?= go
 FUZZTIME   ?= 20s
 BENCHTIME  ?= 300ms
+N          ?= 10000000
 export CGO_ENABLED ?= 0
 
 # -buildvcs stamps the commit where git is there; elsewhere the build goes on.
@@ -63,6 +64,9 @@ bench-start: ## from the start of the process to the first answer, camera and br
 
 bench-qr: ## the reader beside gozxing, zxing-cpp and zbar (BENCHQR="--dir DIR --json …")
 	$(GO) run ./scripts/benchqr $(BENCHQR)
+
+bench-store: ## the data store on N people, every figure beside its bar (N=98000000 is a nation)
+	$(GO) run ./scripts/benchstore -n $(N) $(BENCHSTORE)
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME)

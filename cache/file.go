@@ -63,6 +63,7 @@ func readHeader(path string) (header, error) {
 		return header{}, err
 	}
 	defer f.Close()
+	readSparsely(f)
 	info, err := f.Stat()
 	if err != nil {
 		return header{}, err
@@ -127,7 +128,9 @@ func openBoltWith(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, er
 	o.FreelistType = bbolt.FreelistMapType
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
-		file = f
+		if file = f; err == nil && o.ReadOnly {
+			readSparsely(f)
+		}
 		return f, err
 	}
 	err = guard(func() error {
