@@ -59,6 +59,13 @@ func (p *Pseudonymer) Of(n Number) Pseudonym {
 	return Pseudonym(binary.BigEndian.Uint64(out))
 }
 
+// Tagged gives with the pseudonym of n the next 64 bits of the same HMAC: two
+// numbers that share a pseudonym, which happens, do not share these as well.
+func (p *Pseudonymer) Tagged(n Number) (Pseudonym, uint64) {
+	who := p.Of(n)
+	return who, binary.BigEndian.Uint64(p.sum[8:])
+}
+
 // Check gives the 16 check bits over what a card says of the bearer of n: the
 // first two bytes of HMAC-SHA-256(key, "card" NUL number card). card is
 // [Claim.Card] and must not be empty. It is never 0, which stands for "none".

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"gateagent/cmd/gatectl/dataset"
 )
 
 // progress is one line on a terminal that is written over; in a pipe it is
@@ -55,3 +57,39 @@ func count(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// rate shows how far building a set is, how fast it goes and how long the
+// stage will take.
+type rate struct {
+	line  *progress
+	stage dataset.Stage
+	since time.Time
+}
+
+func newRate(cmd *cobra.Command) *rate { return &rate{line: newProgress(cmd)} }
+
+// tell takes what the builder says.
+func (r *rate) tell(p dataset.Progress) {
+	now := time.Now()
+	if p.Stage != r.stage {
+		r.stage, r.since = p.Stage, now
+		r.line.end()
+	}
+	r.line.say("%s", r.text(p, now.Sub(r.since)))
+}
+
+func (r *rate) text(p dataset.Progress, took time.Duration) string {
+	text := fmt.Sprintf("%s: %d people", p.Stage, p.People)
+	if took < time.Second {
+		return text
+	}
+	text += fmt.Sprintf(", %.0f a second", float64(p.People)/took.Seconds())
+	if p.Total > 0 && p.Done > 0 {
+		left := time.Duration(float64(took) * float64(max(p.Total-p.Done, 0)) / float64(p.Done))
+		text += fmt.Sprintf(", %d %%, %v left", min(p.Done*100/p.Total, 100), left.Round(time.Second))
+	}
+	return text
+}
+
+// end clears the line.
+func (r *rate) end() { r.line.end() }

@@ -1,19 +1,22 @@
-// Package dataset turns a list of people into a version of a data set: sorted
-// pseudonyms with their fact words, cut into chunks, with the manifest that
-// names them; and it keeps the folder in which they wait to be published.
+// Package dataset turns a list of people into the versions of a data set:
+// sorted pseudonyms with their fact words, check bits and extras, cut into
+// chunks under a manifest, and deltas from one version to the next; and it
+// keeps the folder in which they wait to be published.
 //
-// It owns the layout of that folder. The list and its rule are
-// cmd/gatectl/people's, the form of blocks cache/block's, that of chunks and
-// manifest sync/wire's; signing is the caller's.
+// It owns the layout of that folder and the sorting of lists that are larger
+// than memory. The list and its rule are cmd/gatectl/people's, the form of
+// blocks cache/block's, that of chunks, deltas and manifest sync/wire's;
+// signing is the caller's.
+//
+// A number is a number only between its line and its pseudonym: what is sorted,
+// and written to the disk for that, is the pseudonym and a tag, both under the
+// secret of the set.
 package dataset
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"io"
+	"runtime"
 	"slices"
-	"strconv"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
@@ -26,159 +29,179 @@ type Counts struct {
 	Read       int // usable records of the list
 	People     int // in the version
 	ByKind     [8]int
-	Extras     int // need more than one date, so come out UNKNOWN
+	Extras     int // people about whom there is more than the word says
+	Unclear    int // people who come out UNKNOWN: conflicts and collisions
+	Cards      int // people with check bits
 	Duplicates int // records of a person who is there already, saying the same
-	Conflicts  int // people whose records contradict each other: extras
-	Collisions int // people who share a place with another: extras
+	Conflicts  int // people whose records contradict each other
+	CardTwice  int // people of whom records name different cards: no check bits
+	Collisions int // pairs of people who share a place
 	Future     int // dated facts that were ignored, lying after the day of the list
 	Bad        int // lines that cannot be used
 }
 
-// Builder takes people in any order.
+// Stage says what is being done.
+type Stage string
+
+// The stages of building, in their order.
+const (
+	Reading  Stage = "reading"
+	Counting Stage = "counting"
+	Writing  Stage = "writing"
+)
+
+// Progress is how far a stage is.
+type Progress struct {
+	Stage  Stage
+	People int
+	// Done and Total measure the stage: bytes of the list while reading,
+	// people after that. Total is 0 when it is not known.
+	Done, Total int64
+}
+
+// Options are how a list is taken in.
+type Options struct {
+	Rule people.Rule
+	// Key is the secret of the set.
+	Key gate.Key
+	// BaseDay is day 0 of the fact words; 0: [people.BaseDay] of the list's day.
+	BaseDay gate.Day
+	// CheckBits adds 16 bits about what the card says.
+	CheckBits bool
+	// Lists are the names that extras refer to so far; they keep their places.
+	Lists []string
+	// Memory bounds what is held in memory, in bytes; what is more is sorted
+	// on the disk. 0: [DefaultMemory].
+	Memory int64
+	// Temp is where that is; a directory of its own is made in it. Empty: it
+	// all stays in memory.
+	Temp string
+	// Workers parse and compute at the same time; 0: one a processor.
+	Workers int
+	// Progress, when set, is told now and then how far it is.
+	Progress func(Progress)
+}
+
+// DefaultMemory is the bound of memory unless told otherwise.
+const DefaultMemory = 512 << 20
+
+// ErrLists is given for lists that name more lists than a set can have.
+var ErrLists = errors.New("the people are on more different lists than a set can have")
+
+// Builder takes people in any order. It is for one goroutine; [Builder.ReadAll]
+// starts others and waits for them.
 type Builder struct {
-	rule   people.Rule
-	base   gate.Day
-	mac    *gate.Pseudonymer
-	rows   []row
-	counts Counts
+	opts  Options
+	names *names
+	sort  *sorter
+	own   *worker // of Add
+	// near are the pairs of different pseudonyms, next to each other, that may
+	// share a place.
+	near   [][2]gate.Pseudonym
+	counts Counts // of reading
+	sealed bool
 }
 
-// row is one record: 16 bytes, since a nation is held in memory.
-type row struct {
-	person gate.Pseudonym
-	// number<<16 | word; the number tells the same person twice from two
-	// people who share a pseudonym.
-	rest uint64
-}
-
-func (r row) number() uint64  { return r.rest >> 16 }
-func (r row) word() gate.Word { return gate.Word(r.rest) }
-
-// NewBuilder makes a builder for a set whose pseudonyms are under key.
-func NewBuilder(rule people.Rule, key gate.Key) *Builder {
-	return &Builder{rule: rule, base: people.BaseDay(rule.AsOf), mac: gate.NewPseudonymer(key)}
+// NewBuilder makes a builder. It must be closed.
+func NewBuilder(o Options) *Builder {
+	if o.BaseDay == 0 {
+		o.BaseDay = people.BaseDay(o.Rule.AsOf)
+	}
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	b := &Builder{opts: o, names: newNames(o.Lists), sort: newSorter(o.Temp, o.Memory, o.Workers)}
+	b.own = b.worker()
+	return b
 }
 
 // BaseDay is day 0 of the fact words.
-func (b *Builder) BaseDay() gate.Day { return b.base }
+func (b *Builder) BaseDay() gate.Day { return b.opts.BaseDay }
 
-// Add takes one person.
-func (b *Builder) Add(p *people.Person) error {
-	number, err := strconv.ParseUint(string(p.Number), 10, 48)
-	if err != nil || !p.Number.Valid() {
-		return errors.New("a personal number is not 12 digits")
+// Width is how many bytes a record takes.
+func (b *Builder) Width() int {
+	if b.opts.CheckBits {
+		return block.WidthCheck
 	}
-	fact, future := b.rule.Reduce(p)
-	b.counts.Read++
-	b.counts.Future += future
-	b.rows = append(b.rows, row{b.mac.Of(p.Number), number<<16 | uint64(fact.Word(b.base))})
-	return nil
+	return block.Width
 }
 
-// MaxProblems bounds how many bad lines are kept.
-const MaxProblems = 50
-
-// AddAll reads a list to its end and gives the bad lines, at most
-// [MaxProblems] of them; Counts.Bad counts all. tick, when set, is told now and
-// then how many records were read.
-func (b *Builder) AddAll(src people.Source, tick func(read int)) ([]people.Problem, error) {
-	var (
-		p   people.Person
-		bad []people.Problem
-	)
-	for {
-		err := src.Next(&p)
-		if err == nil {
-			err = b.Add(&p)
-		}
-		le, isLine := errors.AsType[*people.LineError](err)
-		switch {
-		case errors.Is(err, io.EOF):
-			return bad, nil
-		case isLine:
-			if b.counts.Bad++; len(bad) < MaxProblems {
-				bad = append(bad, le.Problem)
-			}
-		case err != nil:
-			return bad, err
-		}
-		if n := b.counts.Read + b.counts.Bad; tick != nil && n%10_000 == 0 {
-			tick(n)
-		}
-	}
-}
-
-// extrasWord says "not by one date": the flag alone.
-var extrasWord = people.Fact{Extras: true}.Word(0)
-
-// Rows ends the list: everybody once, in the order of blocks. Whoever is
-// there twice with different facts, or cannot be told from somebody else,
-// gets the extras flag alone: the guard decides, never the mistake.
-func (b *Builder) Rows() ([]block.Row, Counts, error) {
-	slices.SortFunc(b.rows, func(x, y row) int {
-		return cmp.Or(cmp.Compare(x.person, y.person), cmp.Compare(x.number(), y.number()))
-	})
-	out := make([]block.Row, 0, len(b.rows))
-	for i := 0; i < len(b.rows); {
-		r, same := b.rows[i], i+1
-		word, clash, collides := r.word(), false, false
-		for ; same < len(b.rows) && b.rows[same].person == r.person; same++ {
-			o := b.rows[same]
-			switch {
-			case o.number() != b.rows[same-1].number():
-				collides = true
-			case o.word() != b.rows[same-1].word():
-				clash = true
-			default:
-				b.counts.Duplicates++
-			}
-		}
-		if clash {
-			b.counts.Conflicts++
-		}
-		if collides {
-			b.counts.Collisions++
-		}
-		if clash || collides {
-			word = extrasWord
-		}
-		out = append(out, block.Row{Person: r.person, Word: word})
-		i = same
-	}
-	b.rows = nil
-	out, err := b.resolve(out)
-	if err != nil {
-		return nil, b.counts, err
-	}
-	b.counts.People = len(out)
-	for _, r := range out {
-		if r.Word.Extras() {
-			b.counts.Extras++
-		} else {
-			b.counts.ByKind[r.Word.Kind()]++
-		}
-	}
-	return out, b.counts, nil
-}
-
-// resolve sorts rows into blocks, and joins any two that share a place, until
-// none do. At 98 million people that happens in 3 sets of 1,000.
-func (b *Builder) resolve(rows []block.Row) ([]block.Row, error) {
-	for {
-		err := block.Sort(rows)
-		c, ok := errors.AsType[*block.Collision](err)
-		if !ok {
-			if err != nil {
-				return nil, fmt.Errorf("sort people into blocks: %w", err)
-			}
-			return rows, nil
-		}
-		b.counts.Collisions++
-		i := slices.IndexFunc(rows, func(r block.Row) bool { return r.Person == c.A })
-		rows[i].Word = extrasWord
-		rows = slices.DeleteFunc(rows, func(r block.Row) bool { return r.Person == c.B })
-	}
-}
+// Lists are the names that extras refer to, those of the options first.
+func (b *Builder) Lists() []string { return b.names.final() }
 
 // Bad counts the lines so far that cannot be used.
 func (b *Builder) Bad() int { return b.counts.Bad }
+
+// Add takes one person.
+func (b *Builder) Add(p *people.Person) error {
+	if b.sealed {
+		return errors.New("the list has been ended")
+	}
+	err := b.own.add(p)
+	b.take(b.own)
+	return err
+}
+
+// take adds what a worker has counted.
+func (b *Builder) take(w *worker) {
+	b.counts.Read += w.read
+	b.counts.Future += w.future
+	w.read, w.future = 0, 0
+}
+
+// Close removes what is left on the disk. Versions that were written stay.
+func (b *Builder) Close() error { return b.sort.close() }
+
+// names is the table of list names: those that were there, then, in the order
+// in which workers meet them, those that are new.
+type names struct {
+	before int
+	table  chan []string // of one, taken to be changed
+}
+
+func newNames(lists []string) *names {
+	n := &names{before: len(lists), table: make(chan []string, 1)}
+	n.table <- slices.Clone(lists)
+	return n
+}
+
+// with gives the table with the names of lists in it. The slices it gave
+// before stay as they are.
+func (n *names) with(lists []gate.Membership, known []string) ([]string, error) {
+	if !slices.ContainsFunc(lists, func(m gate.Membership) bool { return !slices.Contains(known, m.List) }) {
+		return known, nil
+	}
+	table := <-n.table
+	defer func() { n.table <- table }()
+	for _, m := range lists {
+		if slices.Contains(table, m.List) {
+			continue
+		}
+		if len(table) == gate.MaxListNames {
+			return nil, ErrLists
+		}
+		table = append(slices.Clip(table), m.List)
+	}
+	return table, nil
+}
+
+// met gives the names in the order in which they were met.
+func (n *names) met() []string {
+	table := <-n.table
+	n.table <- table
+	return table
+}
+
+// final gives the names in an order that does not depend on who met them
+// first.
+func (n *names) final() []string {
+	all := slices.Clone(n.met())
+	slices.Sort(all[n.before:])
+	return all
+}

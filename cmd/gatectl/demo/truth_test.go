@@ -61,23 +61,25 @@ func TestSameSeedSamePeople(t *testing.T) {
 	if !bytes.Equal(a.Bytes(), b.Bytes()) {
 		t.Error("one seed gave two lists")
 	}
-	src, err := people.Open(strings.NewReader(a.String()), people.CSV)
+	list, err := people.Open(strings.NewReader(a.String()), people.Options{Format: people.CSV})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := map[gate.Number]bool{}
-	for read := 0; ; read++ {
-		var p people.Person
-		if err := src.Next(&p); err != nil {
-			if read != n {
-				t.Errorf("%d of %d lines can be read: %v", read, n, err)
+	ids, read, parser := map[gate.Number]bool{}, 0, list.Parser()
+	for batch := new(people.Batch); list.Next(batch) == nil; {
+		for p, problem := range parser.People(batch) {
+			if problem != nil {
+				t.Fatal(problem)
 			}
-			break
+			if ids[p.Number] {
+				t.Error("a number is there twice")
+			}
+			ids[p.Number] = true
+			read++
 		}
-		if ids[p.Number] {
-			t.Error("a number is there twice")
-		}
-		ids[p.Number] = true
+	}
+	if read != n {
+		t.Errorf("%d of %d lines can be read", read, n)
 	}
 }
 

@@ -257,27 +257,26 @@ func (w *world) publishPeople(ctx context.Context, seed uint64, today time.Time,
 		out.CloseWithError(err)
 	}()
 	defer in.Close()
-	list, err := people.Open(in, people.CSV)
+	list, err := people.Open(in, people.Options{Format: people.CSV})
 	if err != nil {
 		return err
 	}
-	builder := dataset.NewBuilder(people.Rule{AsOf: gate.DayOf(today), Settle: people.DefaultSettle}, w.setKey)
-	bad, err := builder.AddAll(list, nil)
+	builder := dataset.NewBuilder(dataset.Options{
+		Rule: people.Rule{AsOf: gate.DayOf(today), Settle: people.DefaultSettle}, Key: w.setKey,
+	})
+	defer builder.Close() //nolint:errcheck // nothing of it is on the disk
+	bad, err := builder.ReadAll(ctx, list, 0)
 	if err != nil {
 		return err
 	}
 	if len(bad) > 0 {
 		return fmt.Errorf("the fictional list has a bad line: %v", bad[0])
 	}
-	rows, _, err := builder.Rows()
-	if err != nil {
-		return err
-	}
 	folder := dataset.NewFolder(w.dir + "/set")
-	m, err := folder.WriteChunks(rows, dataset.Head{
-		Set: setName, Version: 1, KeyID: "demo-" + setName, KeyHold: wire.KeyHoldFile, BaseDay: builder.BaseDay(),
+	m, _, err := folder.WriteBase(ctx, builder, dataset.Head{
+		Set: setName, Version: 1, KeyID: "demo-" + setName, KeyHold: wire.KeyHoldFile,
 		Issued: today, Expires: today.Add(validFor),
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,8 @@ import (
 	"gateagent/agent/gate"
 )
 
-type jsonlSource struct{ in lineReader }
-
-func (s *jsonlSource) Line() int { return s.in.line }
-
-// jsonPerson is the object of PAYLOADS §6 with `id` for `pid`. The members
-// that the fact word does not need are named so that they are no surprise.
+// jsonPerson is the object of PAYLOADS §6 with `id` for `pid`, and ours. The
+// members that nothing is made of are named so that they are no surprise.
 type jsonPerson struct {
 	ID    *string `json:"id"`
 	Doses []struct {
@@ -31,44 +27,67 @@ type jsonPerson struct {
 		Result  string `json:"result"`
 		Sampled string `json:"sampled"`
 	} `json:"tests"`
-	Flags           []string `json:"flags"`
-	QuarantineUntil string   `json:"quarantine_until"`
-	Lists           []string `json:"lists"`
-	ValidTo         string   `json:"valid_to"`
+	Flags           []string          `json:"flags"`
+	QuarantineUntil string            `json:"quarantine_until"`
+	Lists           []json.RawMessage `json:"lists"`
+	ValidFrom       string            `json:"valid_from"`
+	ValidTo         string            `json:"valid_to"`
+	Hours           string            `json:"hours"`
+	Facts           []struct {
+		By   string `json:"by"`
+		Code *uint8 `json:"code"`
+		On   string `json:"on"`
+	} `json:"facts"`
 
-	Rev    json.RawMessage `json:"rev"`
-	Src    json.RawMessage `json:"src"`
-	AsOf   json.RawMessage `json:"as_of"`
 	Name   json.RawMessage `json:"name"`
 	Born   json.RawMessage `json:"born"`
 	Issued json.RawMessage `json:"issued"`
+
+	Rev  json.RawMessage `json:"rev"`
+	Src  json.RawMessage `json:"src"`
+	AsOf json.RawMessage `json:"as_of"`
 }
 
-func (s *jsonlSource) Next(p *Person) error {
-	line, err := s.in.next()
-	if err != nil {
-		return err
-	}
-	if err := fillJSON(p, line); err != nil {
-		return badLine(s.in.line, "%v", err)
-	}
-	return nil
+// jsonList is a list with bounds; without, it is only a name.
+type jsonList struct {
+	Name  string `json:"name"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Hours string `json:"hours"`
 }
 
-func fillJSON(p *Person, line []byte) error {
-	var j jsonPerson
+// decode reads one object and nothing behind it.
+func decode(line []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&j); err != nil {
+	if err := dec.Decode(into); err != nil {
 		return plainJSON(err)
 	}
 	if dec.More() {
 		return errors.New("more than one object on the line")
 	}
-	if len(j.Doses) > maxItems || len(j.Tests) > maxItems || len(j.Lists) > maxItems || len(j.Flags) > maxItems {
-		return fmt.Errorf("more than %d items", maxItems)
+	return nil
+}
+
+func fillJSON(p *Person, line []byte, cards bool) error {
+	var j jsonPerson
+	if err := decode(line, &j); err != nil {
+		return err
 	}
-	*p = Person{Doses: p.Doses[:0], Tests: p.Tests[:0], Lists: p.Lists[:0]}
+	for _, l := range []struct {
+		n, most int
+		what    string
+	}{
+		{len(j.Doses), maxItems, "doses"},
+		{len(j.Tests), maxItems, "tests"},
+		{len(j.Flags), maxItems, "flags"},
+		{len(j.Lists), gate.MaxMemberships, "lists"},
+		{len(j.Facts), gate.MaxOthers, "facts"},
+	} {
+		if l.n > l.most {
+			return fmt.Errorf("more than %d %s", l.most, l.what)
+		}
+	}
 	if j.ID == nil {
 		return errors.New("id: missing")
 	}
@@ -78,7 +97,7 @@ func fillJSON(p *Person, line []byte) error {
 	}
 	for i, d := range j.Doses {
 		dose := Dose{N: d.N, Of: d.Of}
-		if dose.On, err = day(d.On); err == nil {
+		if dose.On, err = day([]byte(d.On)); err == nil {
 			err = dose.check()
 		}
 		if err != nil {
@@ -87,34 +106,78 @@ func fillJSON(p *Person, line []byte) error {
 		p.Doses = append(p.Doses, dose)
 	}
 	for i, t := range j.Tests {
-		test, err := newTest(t.Kind, t.Result, t.Sampled)
-		if err != nil {
+		if err := p.newTest(t.Kind, t.Result, t.Sampled); err != nil {
 			return fmt.Errorf("test %d: %w", i+1, err)
 		}
-		p.Tests = append(p.Tests, test)
 	}
 	for i, f := range j.Flags {
-		if err := p.flag(f); err != nil {
+		if err := p.addFlag(f); err != nil {
 			return fmt.Errorf("flag %d: %w", i+1, err)
 		}
 	}
 	for i, l := range j.Lists {
-		if err := p.list(l); err != nil {
+		if err := p.addJSONList(l); err != nil {
 			return fmt.Errorf("list %d: %w", i+1, err)
 		}
 	}
-	return fillDays(p, j)
+	for i, f := range j.Facts {
+		if f.Code == nil {
+			return fmt.Errorf("fact %d: no code", i+1)
+		}
+		if err := p.newFact(f.By, *f.Code, f.On); err != nil {
+			return fmt.Errorf("fact %d: %w", i+1, err)
+		}
+	}
+	if err := fillDays(p, &j); err != nil {
+		return err
+	}
+	if cards {
+		if err := fillCard(p, &j); err != nil {
+			return err
+		}
+	}
+	return p.check()
 }
 
-func fillDays(p *Person, j jsonPerson) error {
-	var err error
+func (p *Person) addJSONList(raw json.RawMessage) error {
+	if len(raw) > 0 && raw[0] == '"' {
+		var name string
+		if err := json.Unmarshal(raw, &name); err != nil {
+			return plainJSON(err)
+		}
+		return p.onList(gate.Membership{List: name})
+	}
+	var l jsonList
+	if err := decode(raw, &l); err != nil {
+		return err
+	}
+	m := gate.Membership{List: l.Name}
+	for _, d := range []struct {
+		name, text string
+		to         *gate.Day
+	}{{"from", l.From, &m.Window.From}, {"to", l.To, &m.Window.To}} {
+		if d.text == "" {
+			continue
+		}
+		var err error
+		if *d.to, err = day([]byte(d.text)); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+	}
+	if err := hours(&m.Window, l.Hours); err != nil {
+		return fmt.Errorf("hours: %w", err)
+	}
+	return p.onList(m)
+}
+
+func fillDays(p *Person, j *jsonPerson) (err error) {
 	if j.Pos != nil {
-		if p.Positive, err = day(j.Pos.On); err != nil {
+		if p.Positive, err = day([]byte(j.Pos.On)); err != nil {
 			return fmt.Errorf("pos: %w", err)
 		}
 	}
 	if j.Recovered != nil {
-		if p.Recovered, err = day(j.Recovered.On); err != nil {
+		if p.Recovered, err = day([]byte(j.Recovered.On)); err != nil {
 			return fmt.Errorf("recovered: %w", err)
 		}
 	}
@@ -122,13 +185,34 @@ func fillDays(p *Person, j jsonPerson) error {
 		name, text string
 		to         *gate.Day
 	}{
-		{"quarantine_until", j.QuarantineUntil, &p.QuarantineUntil}, {"valid_to", j.ValidTo, &p.ValidTo},
+		{"quarantine_until", j.QuarantineUntil, &p.QuarantineUntil},
+		{"valid_from", j.ValidFrom, &p.Window.From},
+		{"valid_to", j.ValidTo, &p.Window.To},
 	} {
 		if d.text == "" {
 			continue
 		}
-		if *d.to, err = day(d.text); err != nil {
+		if *d.to, err = day([]byte(d.text)); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
+		}
+	}
+	if err := hours(&p.Window, j.Hours); err != nil {
+		return fmt.Errorf("hours: %w", err)
+	}
+	return nil
+}
+
+func fillCard(p *Person, j *jsonPerson) error {
+	for col, raw := range map[int]json.RawMessage{colName: j.Name, colBorn: j.Born, colIssued: j.Issued} {
+		var text string
+		if len(raw) > 0 && json.Unmarshal(raw, &text) != nil {
+			return fmt.Errorf("%s: not a text", columns[col])
+		}
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if err := p.addCard(col, []byte(text)); err != nil {
+			return in(col, err)
 		}
 	}
 	return nil
@@ -147,7 +231,9 @@ func plainJSON(err error) error {
 	case errors.As(err, &kind) && kind.Field == "":
 		return errors.New("not a JSON object")
 	case errors.As(err, &kind):
-		return fmt.Errorf("%s: a %s is not what belongs here", kind.Field, kind.Value)
+		// A number comes with its digits, which may be a person's.
+		value, _, _ := strings.Cut(kind.Value, " ")
+		return fmt.Errorf("%s: a %s is not what belongs here", kind.Field, value)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return fmt.Errorf("unknown member %s", clip(name))

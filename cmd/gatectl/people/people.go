@@ -1,20 +1,21 @@
 // Package people reads central's list of people and reduces what is known
-// about each of them to the fact word that gates look up.
+// about each of them to the fact word that gates look up and, for the few whom
+// one kind and one day do not describe, the extras beside it.
 //
-// It owns the two forms of the list (CSV and JSON lines, PAYLOADS §6) and the
-// one rule by which a record becomes a [Fact]. It writes nothing, signs
-// nothing and knows no key: the pseudonyms are made by the caller.
+// It owns the two forms of the list (CSV and JSON lines, PAYLOADS §6, with
+// windows, hours and other providers' facts added) and the one rule by which a
+// record becomes a [Fact] and [gate.Extras]. It writes nothing, signs nothing
+// and knows no key: the pseudonyms are made by the caller.
 //
 // Nothing here says yes or no about a person: that is a policy's business, at
-// the gate, on the day. The rule only asks which single date is enough for
-// every policy of the kind of PAYLOADS §7.2; where no single date is, the
-// record gets the extras flag, and until extras are sent the person comes out
-// UNKNOWN.
+// the gate, on the day. The rule only asks what may count under a policy of
+// the kind of PAYLOADS §7.2, so that nothing is sent that no gate will ask for.
 //
 // Days are calendar days without a time zone.
 package people
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -32,8 +33,18 @@ type Person struct {
 	// be known with or without the flag.
 	Quarantine      bool
 	QuarantineUntil gate.Day
-	Lists           []string
-	ValidTo         gate.Day
+	Lists           []gate.Membership
+	// Window bounds when the person is expected at all.
+	Window gate.Window
+	Others []gate.Other // facts of other providers
+	// What the card says, where [Options.Cards] asks for it.
+	Name         string
+	Born, Issued gate.Date
+}
+
+// reset makes p nobody and keeps its memory.
+func (p *Person) reset() {
+	*p = Person{Doses: p.Doses[:0], Tests: p.Tests[:0], Lists: p.Lists[:0], Others: p.Others[:0]}
 }
 
 // Dose is one dose: the N-th of a series of Of.
@@ -44,7 +55,7 @@ type Dose struct {
 
 // Test is one laboratory test.
 type Test struct {
-	PCR      bool // else antigen
+	Kind     gate.TestKind
 	Positive bool
 	Sampled  time.Time
 }
@@ -67,8 +78,8 @@ const DefaultSettle = 14
 // under any policy; rules in force ask for 48 or 72 hours.
 const testMatters = 7
 
-// Fact is what the word of a person says: one kind and one day, or, with
-// Extras alone, that one day is not enough.
+// Fact is what the word of a person says: one kind and one day. Extras says
+// that there is more.
 type Fact struct {
 	Kind   gate.FactKind
 	Day    gate.Day // 0 for FactNothing
@@ -78,72 +89,123 @@ type Fact struct {
 // Forever is the day of a quarantine without a known end.
 const Forever = gate.Day(1<<31 - 1)
 
-var extras = Fact{Extras: true}
-
-// Reduce gives the fact of a person, and how many dated facts were ignored
-// because they lie after the day of the list.
+// Reduce gives the fact that the word of a person tells and, where that is not
+// all that counts, the rest in e, which is only written when the fact says
+// Extras. future is how many dated facts were ignored because they lie after
+// the day of the list. The order of p's doses and tests is changed.
 //
-// First match wins, in the order of PAYLOADS §7.2, so that no fact is dropped
-// that a row before it needs:
+// Some facts outweigh all others under every policy of the kind of PAYLOADS
+// §7.2; whoever has one of these needs no extras for the others:
 //
-//  1. positive without later recovery: nothing else can outweigh it
-//  2. quarantine without an end: the same
-//  3. on a list, or valid only to a day: extras
-//  4. quarantine in force: kind 5 when alone, else extras
-//  5. series completed at least Settle days ago: kind 1; recovery, tests and
-//     further doses cannot change it
-//  6. one fact left: its kind; none: kind 0 (5 when a quarantine is over);
-//     several: extras
-func (r Rule) Reduce(p *Person) (f Fact, future int) {
+//   - positive without later recovery, and quarantine without an end
+//   - a series completed at least Settle days ago: recovery, tests and further
+//     doses cannot change it (but quarantine, lists and windows can)
+//
+// The word takes the first of: quarantine in force, completed, recovered,
+// begun, quarantine that is over. What else may count goes into e; a quarantine
+// that is over does not.
+func (r Rule) Reduce(p *Person, e *gate.Extras) (f Fact, future int) {
 	positive := r.past(p.Positive, &future)
 	recovered := r.past(p.Recovered, &future)
-	negative := false // a test that may still count
 	for _, t := range p.Tests {
-		switch day := r.past(gate.DayOf(t.Sampled), &future); {
-		case day == 0:
-		case t.Positive:
+		if day := r.past(gate.DayOf(t.Sampled), &future); t.Positive {
 			positive = max(positive, day)
-		case r.AsOf-day <= testMatters:
-			negative = true
 		}
 	}
 	s := r.series(p.Doses, &future)
-	inForce := p.QuarantineUntil >= r.AsOf && p.QuarantineUntil != 0
-
 	switch {
 	case positive != 0 && recovered < positive:
 		return Fact{Kind: gate.FactPositive, Day: positive}, future
 	case p.Quarantine && p.QuarantineUntil == 0:
 		return Fact{Kind: gate.FactQuarantine, Day: Forever}, future
-	case len(p.Lists) > 0 || p.ValidTo != 0:
-		return extras, future
-	case inForce && (s.first != 0 || recovered != 0 || negative):
-		return extras, future
-	case inForce:
-		return Fact{Kind: gate.FactQuarantine, Day: p.QuarantineUntil}, future
-	case s.completed != 0 && r.AsOf-s.completed >= gate.Day(r.Settle):
-		return Fact{Kind: gate.FactCompleted, Day: s.completed}, future
 	}
-	return r.single(s, recovered, negative, p.QuarantineUntil), future
+	settled := s.completed != 0 && r.AsOf-s.completed >= gate.Day(r.Settle)
+	if settled {
+		recovered, s.first = 0, 0
+	}
+	f = r.main(p, s, recovered)
+	f.Extras = r.more(p, s, recovered, settled, f.Kind)
+	if f.Extras {
+		r.extras(p, s, recovered, settled, f.Kind, e)
+	}
+	return f, future
 }
 
-// single gives the fact of a person about whom one thing is left to say.
-func (r Rule) single(s series, recovered gate.Day, negative bool, quarantine gate.Day) Fact {
+// main gives the fact for the word.
+func (r Rule) main(p *Person, s series, recovered gate.Day) Fact {
 	switch {
-	case negative,
-		s.first != 0 && recovered != 0,
-		s.completed != 0 && s.completed != s.first: // the first dose counts until the last one does
-		return extras
+	case p.QuarantineUntil != 0 && p.QuarantineUntil >= r.AsOf:
+		return Fact{Kind: gate.FactQuarantine, Day: p.QuarantineUntil}
 	case s.completed != 0:
 		return Fact{Kind: gate.FactCompleted, Day: s.completed}
-	case s.first != 0:
-		return Fact{Kind: gate.FactBegun, Day: s.first}
 	case recovered != 0:
 		return Fact{Kind: gate.FactRecovered, Day: recovered}
-	case quarantine != 0:
-		return Fact{Kind: gate.FactQuarantine, Day: quarantine}
+	case s.first != 0:
+		return Fact{Kind: gate.FactBegun, Day: s.first}
+	case p.QuarantineUntil != 0:
+		return Fact{Kind: gate.FactQuarantine, Day: p.QuarantineUntil}
 	}
 	return Fact{}
+}
+
+// more says whether the word, of that kind, leaves out what may count.
+func (r Rule) more(p *Person, s series, recovered gate.Day, settled bool, kind gate.FactKind) bool {
+	return len(p.Lists) > 0 || len(p.Others) > 0 || !p.Window.IsZero() ||
+		s.completed != 0 && kind != gate.FactCompleted ||
+		recovered != 0 && kind != gate.FactRecovered ||
+		s.first != 0 && kind != gate.FactBegun && s.first != s.completed ||
+		!settled && slices.ContainsFunc(p.Tests, r.counts)
+}
+
+// counts says whether a test is a negative one that a policy may ask for.
+func (r Rule) counts(t Test) bool {
+	age := r.AsOf - gate.DayOf(t.Sampled)
+	return !t.Positive && age >= 0 && age <= testMatters
+}
+
+// extras writes what the word leaves out.
+func (r Rule) extras(p *Person, s series, recovered gate.Day, settled bool, kind gate.FactKind, e *gate.Extras) {
+	*e = gate.Extras{Window: p.Window}
+	if kind != gate.FactCompleted {
+		e.Completed = s.completed
+	}
+	if kind != gate.FactBegun && s.first != s.completed {
+		e.FirstDose = s.first
+	}
+	if kind != gate.FactRecovered {
+		e.Recovered = recovered
+	}
+	if s.last != s.first && s.last != s.completed {
+		e.LastDose = s.last
+	}
+	if !settled {
+		r.tests(p, e)
+	}
+	for _, m := range p.Lists {
+		e.AddList(m)
+	}
+	for _, o := range p.Others {
+		e.AddOther(o)
+	}
+}
+
+// tests keeps the newest tests that may count: of each kind the newest one
+// always, and each minute's once.
+func (r Rule) tests(p *Person, e *gate.Extras) {
+	slices.SortStableFunc(p.Tests, func(a, b Test) int { return b.Sampled.Compare(a.Sampled) })
+	for _, kind := range []gate.TestKind{gate.TestPCR, gate.TestAntigen} {
+		room := gate.MaxTests / 2
+		last := gate.Minute(0)
+		for _, t := range p.Tests {
+			at := gate.MinuteOf(t.Sampled)
+			if t.Kind != kind || room == 0 || at == last || !r.counts(t) {
+				continue
+			}
+			e.AddTest(gate.Test{Kind: kind, Sampled: at})
+			last, room = at, room-1
+		}
+	}
+	slices.SortStableFunc(e.Tests[:e.TestN], func(a, b gate.Test) int { return cmp.Compare(b.Sampled, a.Sampled) })
 }
 
 // past gives day, or 0 for one after the day of the list, which it counts.
@@ -155,27 +217,23 @@ func (r Rule) past(day gate.Day, future *int) gate.Day {
 	return day
 }
 
-// series is what the doses of a person come to: the day of the first one, and
-// the day of the one that completed the series; 0 where there is none.
-type series struct{ first, completed gate.Day }
+// series is what the doses of a person come to: the day of the first one, of
+// the one that completed the series, and of the last; 0 where there is none.
+type series struct{ first, completed, last gate.Day }
 
 // series orders doses by date, since their numbers are often wrong, and counts
 // each day once. The series is complete with the first dose that is preceded,
 // itself included, by as many as it says the series has; a vaccine of a single
 // dose is complete with it. Doses after that are boosters.
-func (r Rule) series(doses []Dose, future *int) series {
-	var past []Dose
+func (r Rule) series(doses []Dose, future *int) (s series) {
+	slices.SortStableFunc(doses, func(a, b Dose) int { return cmp.Compare(a.On, b.On) })
+	count := 0
 	for _, d := range doses {
-		if r.past(d.On, future) != 0 {
-			past = append(past, d)
+		if r.past(d.On, future) == 0 {
+			continue
 		}
-	}
-	slices.SortFunc(past, func(a, b Dose) int { return int(a.On - b.On) })
-	var s series
-	count, last := 0, gate.Day(0)
-	for _, d := range past {
-		if d.On != last {
-			count, last = count+1, d.On
+		if d.On != s.last {
+			count, s.last = count+1, d.On
 		}
 		if s.first == 0 {
 			s.first = d.On
@@ -201,9 +259,6 @@ func (f Fact) Word(base gate.Day) gate.Word {
 	day := base
 	if f.Day != 0 {
 		day = min(max(f.Day, base), base+gate.MaxWordDay)
-	}
-	if f.Extras {
-		day = base
 	}
 	w, err := gate.NewWord(f.Kind, day, base, f.Extras)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gateagent/agent/gate"
 )
 
@@ -25,11 +27,28 @@ func at(n int) time.Time { return time.Unix(int64(ago(n))*86400+8*3600, 0).UTC()
 
 func doses(d ...Dose) []Dose { return d }
 
+var staff = []gate.Membership{{List: "staff", Window: gate.Window{Weekdays: 0b11111}}}
+
+func listed(all ...gate.Membership) (e gate.Extras) {
+	for _, m := range all {
+		e.AddList(m)
+	}
+	return e
+}
+
+func tested(all ...gate.Test) (e gate.Extras) {
+	for _, t := range all {
+		e.AddTest(t)
+	}
+	return e
+}
+
 func TestReduce(t *testing.T) {
 	tests := []struct {
 		name   string
 		p      Person
 		want   Fact
+		extras gate.Extras // want.Extras says that there are some
 		future int
 	}{
 		{name: "nothing known", want: Fact{}},
@@ -42,8 +61,16 @@ func TestReduce(t *testing.T) {
 			name: "settled on the very day", p: Person{Doses: doses(Dose{1, 2, ago(44)}, Dose{2, 2, ago(14)})},
 			want: Fact{Kind: gate.FactCompleted, Day: ago(14)},
 		},
-		{name: "one day short needs both dates", p: Person{Doses: doses(Dose{1, 2, ago(44)}, Dose{2, 2, ago(13)})}, want: extras},
-		{name: "second dose yesterday", p: Person{Doses: doses(Dose{1, 2, ago(40)}, Dose{2, 2, ago(1)})}, want: extras},
+		{
+			name: "one day short needs both dates", p: Person{Doses: doses(Dose{1, 2, ago(44)}, Dose{2, 2, ago(13)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(13), Extras: true},
+			extras: gate.Extras{FirstDose: ago(44)},
+		},
+		{
+			name: "second dose yesterday", p: Person{Doses: doses(Dose{1, 2, ago(40)}, Dose{2, 2, ago(1)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(1), Extras: true},
+			extras: gate.Extras{FirstDose: ago(40)},
+		},
 		{
 			name: "second dose recorded before the first", p: Person{Doses: doses(Dose{2, 2, ago(60)}, Dose{1, 2, ago(30)})},
 			want: Fact{Kind: gate.FactCompleted, Day: ago(30)},
@@ -93,8 +120,16 @@ func TestReduce(t *testing.T) {
 
 		{name: "recovered", p: Person{Recovered: ago(180)}, want: Fact{Kind: gate.FactRecovered, Day: ago(180)}},
 		{name: "recovery of tomorrow is ignored", p: Person{Recovered: ago(-1)}, want: Fact{}, future: 1},
-		{name: "recovered and begun needs both", p: Person{Recovered: ago(90), Doses: doses(Dose{1, 2, ago(30)})}, want: extras},
-		{name: "recovered and freshly completed", p: Person{Recovered: ago(90), Doses: doses(Dose{1, 1, ago(3)})}, want: extras},
+		{
+			name: "recovered and begun needs both", p: Person{Recovered: ago(90), Doses: doses(Dose{1, 2, ago(30)})},
+			want:   Fact{Kind: gate.FactRecovered, Day: ago(90), Extras: true},
+			extras: gate.Extras{FirstDose: ago(30)},
+		},
+		{
+			name: "recovered and freshly completed", p: Person{Recovered: ago(90), Doses: doses(Dose{1, 1, ago(3)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(3), Extras: true},
+			extras: gate.Extras{Recovered: ago(90)},
+		},
 		{
 			name: "recovered and settled", p: Person{Recovered: ago(90), Doses: doses(Dose{1, 1, ago(30)})},
 			want: Fact{Kind: gate.FactCompleted, Day: ago(30)},
@@ -118,31 +153,43 @@ func TestReduce(t *testing.T) {
 			want: Fact{Kind: gate.FactPositive, Day: ago(3)},
 		},
 		{
-			name: "positive test is a positive result", p: Person{Tests: []Test{{PCR: true, Positive: true, Sampled: at(4)}}},
+			name: "positive test is a positive result", p: Person{Tests: []Test{{Kind: gate.TestPCR, Positive: true, Sampled: at(4)}}},
 			want: Fact{Kind: gate.FactPositive, Day: ago(4)},
 		},
 		{
-			name: "the later of result and test", p: Person{Positive: ago(9), Tests: []Test{{Positive: true, Sampled: at(4)}}},
+			name: "the later of result and test", p: Person{Positive: ago(9), Tests: []Test{{Kind: gate.TestAntigen, Positive: true, Sampled: at(4)}}},
 			want: Fact{Kind: gate.FactPositive, Day: ago(4)},
 		},
 		{
-			name: "positive outweighs a list", p: Person{Positive: ago(5), Lists: []string{"staff"}},
+			name: "positive outweighs a list", p: Person{Positive: ago(5), Lists: staff},
 			want: Fact{Kind: gate.FactPositive, Day: ago(5)},
 		},
 		{name: "positive of tomorrow is ignored", p: Person{Positive: ago(-1)}, want: Fact{}, future: 1},
 
-		{name: "fresh negative test", p: Person{Tests: []Test{{PCR: true, Sampled: at(1)}}}, want: extras},
-		{name: "old negative test", p: Person{Tests: []Test{{PCR: true, Sampled: at(8)}}}, want: Fact{}},
 		{
-			name: "negative test of a settled person", p: Person{Tests: []Test{{PCR: true, Sampled: at(1)}}, Doses: doses(Dose{1, 1, ago(30)})},
+			name: "fresh negative test", p: Person{Tests: []Test{{Kind: gate.TestPCR, Sampled: at(1)}}},
+			want:   Fact{Kind: gate.FactNothing, Extras: true},
+			extras: tested(gate.Test{Kind: gate.TestPCR, Sampled: gate.MinuteOf(at(1))}),
+		},
+		{name: "old negative test", p: Person{Tests: []Test{{Kind: gate.TestPCR, Sampled: at(8)}}}, want: Fact{}},
+		{
+			name: "negative test of a settled person", p: Person{Tests: []Test{{Kind: gate.TestPCR, Sampled: at(1)}}, Doses: doses(Dose{1, 1, ago(30)})},
 			want: Fact{Kind: gate.FactCompleted, Day: ago(30)},
 		},
-		{name: "negative test beside a first dose", p: Person{Tests: []Test{{Sampled: at(2)}}, Doses: doses(Dose{1, 2, ago(30)})}, want: extras},
-		{name: "test of tomorrow", p: Person{Tests: []Test{{PCR: true, Sampled: at(-1)}}}, want: Fact{}, future: 1},
+		{
+			name: "negative test beside a first dose", p: Person{Tests: []Test{{Kind: gate.TestAntigen, Sampled: at(2)}}, Doses: doses(Dose{1, 2, ago(30)})},
+			want:   Fact{Kind: gate.FactBegun, Day: ago(30), Extras: true},
+			extras: tested(gate.Test{Kind: gate.TestAntigen, Sampled: gate.MinuteOf(at(2))}),
+		},
+		{name: "test of tomorrow", p: Person{Tests: []Test{{Kind: gate.TestPCR, Sampled: at(-1)}}}, want: Fact{}, future: 1},
 
 		{name: "quarantine", p: Person{Quarantine: true, QuarantineUntil: ago(-3)}, want: Fact{Kind: gate.FactQuarantine, Day: ago(-3)}},
 		{name: "quarantine by date alone", p: Person{QuarantineUntil: ago(-3)}, want: Fact{Kind: gate.FactQuarantine, Day: ago(-3)}},
-		{name: "quarantine until today is in force", p: Person{QuarantineUntil: asOf, Doses: doses(Dose{1, 1, ago(30)})}, want: extras},
+		{
+			name: "quarantine until today is in force", p: Person{QuarantineUntil: asOf, Doses: doses(Dose{1, 1, ago(30)})},
+			want:   Fact{Kind: gate.FactQuarantine, Day: asOf, Extras: true},
+			extras: gate.Extras{Completed: ago(30)},
+		},
 		{name: "quarantine over, alone", p: Person{QuarantineUntil: ago(1)}, want: Fact{Kind: gate.FactQuarantine, Day: ago(1)}},
 		{
 			name: "quarantine over, settled", p: Person{QuarantineUntil: ago(1), Doses: doses(Dose{1, 1, ago(30)})},
@@ -152,7 +199,11 @@ func TestReduce(t *testing.T) {
 			name: "quarantine over, begun", p: Person{QuarantineUntil: ago(1), Doses: doses(Dose{1, 2, ago(30)})},
 			want: Fact{Kind: gate.FactBegun, Day: ago(30)},
 		},
-		{name: "quarantine and recovered", p: Person{QuarantineUntil: ago(-3), Recovered: ago(30)}, want: extras},
+		{
+			name: "quarantine and recovered", p: Person{QuarantineUntil: ago(-3), Recovered: ago(30)},
+			want:   Fact{Kind: gate.FactQuarantine, Day: ago(-3), Extras: true},
+			extras: gate.Extras{Recovered: ago(30)},
+		},
 		{
 			name: "quarantine without an end", p: Person{Quarantine: true, Doses: doses(Dose{1, 1, ago(30)})},
 			want: Fact{Kind: gate.FactQuarantine, Day: Forever},
@@ -162,13 +213,63 @@ func TestReduce(t *testing.T) {
 			want: Fact{Kind: gate.FactPositive, Day: ago(2)},
 		},
 
-		{name: "on a list", p: Person{Lists: []string{"staff"}, Doses: doses(Dose{1, 1, ago(30)})}, want: extras},
-		{name: "valid to a day", p: Person{ValidTo: ago(-30), Doses: doses(Dose{1, 1, ago(30)})}, want: extras},
+		{
+			name: "on a list", p: Person{Lists: staff, Doses: doses(Dose{1, 1, ago(30)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(30), Extras: true},
+			extras: listed(staff...),
+		},
+		{
+			name: "valid to a day", p: Person{Window: gate.Window{To: ago(-30)}, Doses: doses(Dose{1, 1, ago(30)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(30), Extras: true},
+			extras: gate.Extras{Window: gate.Window{To: ago(-30)}},
+		},
+		{
+			name: "on a list, with a booster", p: Person{Lists: staff, Doses: doses(Dose{2, 2, ago(100)}, Dose{1, 2, ago(130)}, Dose{3, 3, ago(5)})},
+			want:   Fact{Kind: gate.FactCompleted, Day: ago(100), Extras: true},
+			extras: gate.Extras{LastDose: ago(5), Lists: listed(staff...).Lists, ListN: 1},
+		},
+		{
+			name: "on a list, begun", p: Person{Lists: staff, Doses: doses(Dose{1, 2, ago(100)})},
+			want:   Fact{Kind: gate.FactBegun, Day: ago(100), Extras: true},
+			extras: listed(staff...),
+		},
+		{
+			name: "another provider's fact", p: Person{Others: []gate.Other{{Provider: gate.ProviderSchool, Code: 3}}},
+			want:   Fact{Extras: true},
+			extras: gate.Extras{Others: [gate.MaxOthers]gate.Other{{Provider: gate.ProviderSchool, Code: 3}}, OtherN: 1},
+		},
+		{
+			name: "quarantine beside everything", p: Person{
+				QuarantineUntil: ago(-3), Recovered: ago(100), Doses: doses(Dose{1, 2, ago(40)}, Dose{2, 2, ago(9)}),
+				Tests: []Test{{Kind: gate.TestPCR, Sampled: at(2)}},
+			},
+			want: Fact{Kind: gate.FactQuarantine, Day: ago(-3), Extras: true},
+			extras: func() gate.Extras {
+				e := tested(gate.Test{Kind: gate.TestPCR, Sampled: gate.MinuteOf(at(2))})
+				e.FirstDose, e.Completed, e.Recovered = ago(40), ago(9), ago(100)
+				return e
+			}(),
+		},
+		{
+			name: "tests of both kinds, many of one", p: Person{Tests: []Test{
+				{Kind: gate.TestAntigen, Sampled: at(5)}, {Kind: gate.TestAntigen, Sampled: at(1)}, {Kind: gate.TestAntigen, Sampled: at(1)},
+				{Kind: gate.TestPCR, Sampled: at(6)}, {Kind: gate.TestAntigen, Sampled: at(2)}, {Kind: gate.TestAntigen, Sampled: at(3)},
+			}},
+			want: Fact{Extras: true},
+			extras: tested(
+				gate.Test{Kind: gate.TestAntigen, Sampled: gate.MinuteOf(at(1))}, gate.Test{Kind: gate.TestAntigen, Sampled: gate.MinuteOf(at(2))},
+				gate.Test{Kind: gate.TestAntigen, Sampled: gate.MinuteOf(at(3))}, gate.Test{Kind: gate.TestPCR, Sampled: gate.MinuteOf(at(6))},
+			),
+		},
 	}
 	rule := Rule{AsOf: asOf, Settle: DefaultSettle}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got, future := rule.Reduce(&tc.p)
+			var e gate.Extras
+			got, future := rule.Reduce(&tc.p, &e)
+			if diff := cmp.Diff(tc.extras, e); diff != "" {
+				t.Errorf("extras (-want +got):\n%s", diff)
+			}
 			if got != tc.want || future != tc.future {
 				t.Errorf("got %+v and %d ignored, want %+v and %d", got, future, tc.want, tc.future)
 			}
@@ -178,8 +279,9 @@ func TestReduce(t *testing.T) {
 
 func TestSettleIsAsked(t *testing.T) {
 	p := Person{Doses: doses(Dose{1, 2, ago(60)}, Dose{2, 2, ago(20)})}
-	for settle, want := range map[int]Fact{20: {Kind: gate.FactCompleted, Day: ago(20)}, 21: extras} {
-		if got, _ := (Rule{AsOf: asOf, Settle: settle}).Reduce(&p); got != want {
+	for settle, want := range map[int]Fact{20: {Kind: gate.FactCompleted, Day: ago(20)}, 21: {Kind: gate.FactCompleted, Day: ago(20), Extras: true}} {
+		var e gate.Extras
+		if got, _ := (Rule{AsOf: asOf, Settle: settle}).Reduce(&p, &e); got != want {
 			t.Errorf("settle %d: %+v, want %+v", settle, got, want)
 		}
 	}
@@ -201,7 +303,7 @@ func TestWord(t *testing.T) {
 		{"before the base", Fact{Kind: gate.FactRecovered, Day: mustDay("2003-05-01")}, gate.FactRecovered, base, false},
 		{"forever", Fact{Kind: gate.FactQuarantine, Day: Forever}, gate.FactQuarantine, base + gate.MaxWordDay, false},
 		{"nothing", Fact{}, gate.FactNothing, base, false},
-		{"extras alone", extras, gate.FactNothing, base, true},
+		{"with extras", Fact{Kind: gate.FactBegun, Day: ago(3), Extras: true}, gate.FactBegun, ago(3), true},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -211,8 +313,5 @@ func TestWord(t *testing.T) {
 				t.Errorf("kind %v, day %v, extras %v", w.Kind(), got.Day(), w.Extras())
 			}
 		})
-	}
-	if w := extras.Word(base); w != 1<<15 {
-		t.Errorf("extras alone is %#x, want the flag and nothing else", w)
 	}
 }

@@ -41,6 +41,15 @@ func SignManifest(key signed.Signer, m wire.Manifest) (string, error) {
 	return key.Sign(signed.TypeManifest, payload)
 }
 
+// SignDelta checks a delta and signs it.
+func SignDelta(key signed.Signer, d wire.DeltaDoc) (string, error) {
+	payload, err := d.Marshal()
+	if err != nil {
+		return "", err
+	}
+	return key.Sign(signed.TypeDelta, payload)
+}
+
 // ReadTrust reads the payload of a signed trust list that was made elsewhere;
 // the signature is not judged, the type is: gates would refuse another document
 // without a word to whoever published it.

@@ -112,20 +112,18 @@ func TestNoBroker(t *testing.T) {
 func build(t *testing.T, f dataset.Folder, version uint64, n int) ([]byte, wire.Manifest) {
 	t.Helper()
 	asOf := gate.DayOf(now)
-	b := dataset.NewBuilder(people.Rule{AsOf: asOf, Settle: people.DefaultSettle}, gate.Key{byte(version)})
+	b := dataset.NewBuilder(dataset.Options{
+		Rule: people.Rule{AsOf: asOf, Settle: people.DefaultSettle}, Key: gate.Key{byte(version)},
+	})
 	for i := range n {
 		p := people.Person{Number: gate.Number(fmt.Sprintf("%012d", i))}
 		if err := b.Add(&p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rows, _, err := b.Rows()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := f.WriteChunks(rows, dataset.Head{
-		Set: "vn", Version: version, KeyID: "k", KeyHold: wire.KeyHoldFile, BaseDay: b.BaseDay(), Issued: now, Expires: now.AddDate(0, 0, 7),
-	})
+	m, _, err := f.WriteBase(t.Context(), b, dataset.Head{
+		Set: "vn", Version: version, KeyID: "k", KeyHold: wire.KeyHoldFile, Issued: now, Expires: now.AddDate(0, 0, 7),
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
