@@ -12,6 +12,7 @@ type parser struct {
 	raw     []byte // bytes of the segment at hand
 	open    bool   // and more of the same follow
 	charset int    // the ECI in force, noCharset for none
+	prose   bool   // so far all was bytes of UTF-8 without control characters
 	fnc1    bool   // FNC1 was seen: % stands for the separator in alphanumeric segments
 
 	part, parts int
@@ -22,7 +23,7 @@ type parser struct {
 const noCharset = -1
 
 func (p *parser) reset(data []byte, version int) {
-	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset}
+	*p = parser{data: data, version: version, out: p.out[:0], raw: p.raw[:0], charset: noCharset, prose: true}
 }
 
 // text copies what was read.
@@ -54,16 +55,14 @@ func (p *parser) peek(n int) int {
 	return v
 }
 
-// padding is how many whole pad codewords follow what was parsed, the others
-// behind them being pad codewords too; 0 if anything else is there (§7.4.10).
-func (p *parser) padding() int {
-	rest := p.data[(p.at+7)/8:]
-	for i, w := range rest {
+// padded says whether nothing but pad codewords follows what was parsed (§7.4.10).
+func (p *parser) padded() bool {
+	for i, w := range p.data[(p.at+7)/8:] {
 		if w != [...]byte{0xEC, 0x11}[i%2] {
-			return 0
+			return false
 		}
 	}
-	return len(rest)
+	return true
 }
 
 // The mode indicators of table 2.
@@ -135,6 +134,7 @@ func (p *parser) segment(mode int) bool {
 	if !ok {
 		return false
 	}
+	p.prose = p.prose && mode == modeByte
 	switch mode {
 	case modeNumeric:
 		return p.numeric(count)
@@ -163,6 +163,7 @@ func (p *parser) bytes(count int) bool {
 	if p.open = p.peek(4) == modeByte; p.open {
 		return true
 	}
+	p.prose = p.prose && isProse(p.raw)
 	var ok bool
 	p.out, ok = appendText(p.out, p.raw, p.charset)
 	return ok

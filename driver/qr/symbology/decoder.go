@@ -10,8 +10,17 @@ type Decoder struct {
 	seen      []byte    // the block before it was restored
 	sure      []float32 // of the codewords of a block
 	erased    []uint8
+	best      []byte // the likeliest block with little evidence
 	data      []byte // restored
+	restored  []restored
 	parser    parser
+}
+
+// restored tells of a block how it was restored.
+type restored struct {
+	changed int     // codewords
+	data    int     // of them such that hold data
+	missing float64 // evidence, in bits; below 0 if there is more than enough
 }
 
 // NewDecoder makes a Decoder.
@@ -41,8 +50,9 @@ const (
 // speaks for. An error is one of this package's; nothing is allocated but the
 // text.
 //
-// A text is given only on enough evidence: a grid of no code, or of one beyond
-// reading, gives a text less than once in 2⁴⁰ times.
+// A text is given only on enough evidence: among 10⁹ frames with a code beyond
+// reading, each tried as often as driver/qr does, less than one wrong text is to be
+// expected.
 func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 	version := Version(g.N)
 	if version == 0 || len(g.Dark) != g.N*g.N {
@@ -67,20 +77,21 @@ func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 		s := Symbol{Version: version, Level: f.level, Mask: f.mask, Mirrored: mirror}
 		d.read(g, d.Template(version), f.mask, mirror)
 		l := layoutOf(version, f.level)
-		corrected, evidence, ok := d.restore(l, effort)
-		if !ok {
+		if !d.restore(l, effort) {
 			err = ErrCodewords
 			continue
 		}
-		s.Corrected = corrected
 		d.parser.reset(d.data, version)
 		if e := d.parser.parse(); e != nil {
 			err = e
 			continue
 		}
-		if l.blocks == 1 && evidence+float64(8*d.parser.padding()) < enoughEvidence-parsed {
+		if !d.believable() {
 			err = ErrCodewords
 			continue
+		}
+		for _, r := range d.restored {
+			s.Corrected += r.changed
 		}
 		s.Text = d.parser.text()
 		s.Part, s.Parts, s.Parity = d.parser.part, d.parser.parts, d.parser.parity
@@ -139,26 +150,38 @@ func (d *Decoder) read(g Grid, t *Template, mask int, mirror bool) {
 }
 
 // restore takes the blocks apart (§7.6), restores each, and puts their data one
-// after the other into d.data. It tells how many codewords were wrong, and the
-// evidence for the block that has least of it: where there are several, it is
-// enough for each.
-func (d *Decoder) restore(l layout, effort Effort) (corrected int, least float64, ok bool) {
-	d.data = d.data[:0]
-	least = 8 * maxCheck
+// after the other into d.data.
+func (d *Decoder) restore(l layout, effort Effort) (ok bool) {
+	d.data, d.restored = d.data[:0], d.restored[:0]
 	for b := range l.blocks {
 		d.gather(l, b)
 		data := l.data
 		if b >= l.short {
 			data++
 		}
-		wrong, e, ok := d.restoreBlock(l, effort)
+		r, ok := d.restoreBlock(data, l, effort)
 		if !ok {
-			return 0, 0, false
+			return false
 		}
-		corrected, least = corrected+wrong, min(least, e)
+		d.restored = append(d.restored, r)
 		d.data = append(d.data, d.block[:data]...)
 	}
-	return corrected, least, true
+	return true
+}
+
+// believable says whether there is enough evidence for each block, together with
+// what the text that was parsed is evidence of.
+func (d *Decoder) believable() bool {
+	prose := d.parser.prose && d.parser.padded()
+	for _, r := range d.restored {
+		if prose {
+			r.missing -= min(maxProse, proseWord*float64(r.data))
+		}
+		if r.missing > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // gather picks block b out of the interleaved codewords.
@@ -180,39 +203,47 @@ func (d *Decoder) gather(l layout, b int) {
 	}
 }
 
-// erasureSteps is how many sets of doubtful codewords are tried on a block: an
-// eighth, two eighths … of as many as there are check words.
-const erasureSteps = 8
-
-// restoreBlock restores the gathered block in place.
-func (d *Decoder) restoreBlock(l layout, effort Effort) (wrong int, worth float64, ok bool) {
+// restoreBlock restores the gathered block, whose first codewords are data, in
+// place. ok says that no more evidence is missing than a text may bring.
+func (d *Decoder) restoreBlock(data int, l layout, effort Effort) (best restored, ok bool) {
 	check := l.check
 	d.seen = append(d.seen[:0], d.block...)
-	need := float64(enoughEvidence)
-	if l.blocks == 1 && effort == Plain {
-		need = 0 // Decode judges, with what the data say
-	} else if l.blocks == 1 {
-		need -= parsed
-	}
-	try := func(erased []uint8) bool {
-		var others int
-		if wrong, others, ok = d.corrector.restore(d.block, check, erased, (check-len(erased))/2); !ok {
+	best.missing = maxProse
+	try := func(erased []uint8, need float64) (enough bool) {
+		changed, others, ok := d.corrector.restore(d.block, check, erased, (check-len(erased))/2)
+		if !ok {
 			return false
 		}
-		if worth = evidence(d.seen, d.block, check, erased, others); worth >= need {
-			return true
+		if missing := need - evidence(d.seen, d.block, check, erased, others); missing < best.missing {
+			best = restored{changed: changed, missing: missing}
+			for i, w := range d.block[:data] {
+				if w != d.seen[i] {
+					best.data++
+				}
+			}
+			d.best = append(d.best[:0], d.block...)
 		}
 		copy(d.block, d.seen)
-		return false
+		return best.missing <= 0
 	}
-	if try(nil) {
-		return wrong, worth, true
+	if !try(nil, plainEvidence) && effort == Soft {
+		d.doubtful()
+		for n := 1; n <= min(check, len(d.erased)); n++ {
+			if try(d.erased[:n], softEvidence) {
+				break
+			}
+		}
 	}
-	if effort == Plain {
-		return 0, 0, false
+	if best.missing == maxProse {
+		return best, false
 	}
-	// The codewords in order of doubt: by insertion, since they are few and
-	// nothing must be allocated.
+	copy(d.block, d.best)
+	return best, true
+}
+
+// doubtful lists the codewords of the block in order of doubt: by insertion, since
+// they are few and nothing must be allocated.
+func (d *Decoder) doubtful() {
 	d.erased = d.erased[:0]
 	for i, s := range d.sure {
 		j := len(d.erased)
@@ -222,11 +253,4 @@ func (d *Decoder) restoreBlock(l layout, effort Effort) (wrong int, worth float6
 		}
 		d.erased[j] = uint8(i)
 	}
-	for step := 1; step <= erasureSteps; step++ {
-		n := min(check, len(d.erased)) * step / erasureSteps
-		if n > 0 && try(d.erased[:n]) {
-			return wrong, worth, true
-		}
-	}
-	return 0, 0, false
 }

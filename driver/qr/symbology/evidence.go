@@ -11,14 +11,18 @@ import (
 // too near for chance, not that redundancy was left over: codewords that are
 // wrong in one bit of eight count little against it.
 const (
-	// enoughEvidence is asked of each block. A frame with a code beyond reading
-	// brings up to about a thousand trials, 2¹⁰, and is to give a wrong text less
-	// than once in 10⁹ ≈ 2³⁰ times. The other bits make up for evidence being
-	// counted after the fact.
-	enoughEvidence = 43
-	// parsed is the evidence of data that make a text at all, where they are one
-	// block: about one in 140 random ones does.
-	parsed = 7
+	// plainEvidence is asked of a block whose errors were found, softEvidence of
+	// one with erasures. A frame with a code beyond reading brings up to about
+	// a hundred trials of the one and two thousand of the other, 2¹¹, and is to
+	// give a wrong text less than once in 10⁹ ≈ 2³⁰ times. The rest makes up for
+	// evidence being counted after the fact.
+	plainEvidence = 38
+	softEvidence  = 43
+	// A text brings evidence of its own: a word restored by chance is a random
+	// byte. proseWord is that of each restored data codeword of a text in UTF-8
+	// without control characters, maxProse the most that a block may owe to it.
+	proseWord = 1.5
+	maxProse  = 18
 )
 
 // evidence is what a restored block is worth: seen is the block before, erased

@@ -55,3 +55,37 @@ func TestChoices(t *testing.T) {
 		t.Errorf("two of 8 or fewer are %v", got)
 	}
 }
+
+// TestProse replaces data codewords of a text by random ones, as a wrong
+// restoration does, and counts how often it still is prose.
+func TestProse(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 12))
+	for _, text := range []string{
+		"001099000000||Nguyễn Thị Thử Nghiệm|01011999|Nữ|Số 1, Tỉnh Mẫu|02022022",
+		"https://example.org/pass/2026/11/24?id=Kx93-aQ0-77fP&gate=north",
+	} {
+		whole := append(new(bitWriter).bytes(text).bits(0, 4).b, 0xEC, 0x11, 0xEC)
+		var p parser
+		if p.reset(whole, 5); p.parse() != nil || !p.prose || !p.padded() {
+			t.Fatal("the text is no prose")
+		}
+		const trials = 60_000
+		for _, words := range []int{1, 3, 6, 9} {
+			hits := 0
+			for range trials {
+				data := append([]byte(nil), whole...)
+				for _, at := range r.Perm(len(data))[:words] {
+					data[at] ^= byte(1 + r.IntN(255))
+				}
+				if p.reset(data, 5); p.parse() == nil && p.prose && p.padded() {
+					hits++
+				}
+			}
+			most := trials * math.Exp2(-proseWord*float64(words))
+			t.Logf("%d words: %d of %d, at most %.0f expected", words, hits, trials, most)
+			if float64(hits) > most+5*math.Sqrt(most+1) {
+				t.Errorf("%d words: %d of %d are prose, at most %.0f expected", words, hits, trials, most)
+			}
+		}
+	}
+}

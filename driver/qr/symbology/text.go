@@ -67,6 +67,16 @@ func appendText(to, raw []byte, charset int) (text []byte, ok bool) {
 	return appendCodePage(to, raw, table)
 }
 
+// isProse says whether bytes are UTF-8 as people write it.
+func isProse(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7F {
+			return false
+		}
+	}
+	return utf8.Valid(b)
+}
+
 func ascii(b []byte) bool {
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
