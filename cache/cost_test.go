@@ -13,7 +13,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"gateagent/agent/gate"
 	"gateagent/cache"
 	"gateagent/cache/cachetest"
 )
@@ -173,43 +172,6 @@ func TestBytesWritten(t *testing.T) {
 	}
 }
 
-// TestSetFileShape: 8 blocks fill a page, nothing overflows.
-func TestSetFileShape(t *testing.T) {
-	const n = 300_000
-	dir := t.TempDir()
-	s := openSets(t, dir)
-	before := written(t)
-	put(t, s, 1, cachetest.People(n, 1))
-	wrote := written(t) - before
-	path := filepath.Join(dir, "vn", "1.db")
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.View(func(tx *bbolt.Tx) error {
-		st := tx.Bucket([]byte("blocks")).Stats()
-		use := float64(st.LeafInuse) / float64(st.LeafAlloc)
-		t.Logf("%.2f bytes a person, leaves %.1f %% full, %.3f times the file written", float64(info.Size())/n, use*100, float64(wrote)/float64(info.Size()))
-		if st.LeafOverflowN != 0 || use < 0.93 {
-			t.Errorf("%d overflow pages, leaves %.1f %% full", st.LeafOverflowN, use*100)
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if per := float64(info.Size()) / n; per > 8.0 {
-		t.Errorf("%.2f bytes a person", per)
-	}
-	if float64(wrote) > 1.03*float64(info.Size()) {
-		t.Errorf("%d bytes written for a file of %d", wrote, info.Size())
-	}
-}
-
 func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
@@ -235,57 +197,6 @@ func BenchmarkAppend(b *testing.B) {
 			commit()
 		}
 	})
-}
-
-func BenchmarkLookup(b *testing.B) {
-	const n = 1_000_000
-	people := cachetest.People(n, 1)
-	key := cachetest.Key(1)
-	rows := cachetest.Rows(b, key, people)
-	s := openSets(b, b.TempDir())
-	if err := cachetest.Load(s, cachetest.Describe(cachetest.SetName, 1, cachetest.SetKeyID, rows), rows); err != nil {
-		b.Fatal(err)
-	}
-	b.Run("facts", func(b *testing.B) {
-		b.ReportAllocs()
-		for i := 0; b.Loop(); i++ {
-			if f, _, err := s.Facts(people[i*7919%n].Number, ""); err != nil || !f.Found {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("pseudonym alone", func(b *testing.B) {
-		p := gate.NewPseudonymer(key)
-		for i := 0; b.Loop(); i++ {
-			p.Of(people[i*7919%n].Number)
-		}
-	})
-	b.Run("pseudonym and slices.BinarySearch", func(b *testing.B) {
-		p := gate.NewPseudonymer(key)
-		sorted := make([]uint64, n)
-		for i, r := range rows {
-			sorted[i] = uint64(r.Person)
-		}
-		for i := 0; b.Loop(); i++ {
-			if _, ok := slices.BinarySearch(sorted, uint64(p.Of(people[i*7919%n].Number))); !ok {
-				b.Fatal("missing")
-			}
-		}
-	})
-}
-
-func BenchmarkStage(b *testing.B) {
-	const n = 500_000
-	rows := cachetest.Rows(b, cachetest.Key(1), cachetest.People(n, 1))
-	s := openSets(b, b.TempDir())
-	version := uint64(0)
-	for b.Loop() {
-		version++
-		if err := cachetest.Load(s, cachetest.Describe(cachetest.SetName, version, cachetest.SetKeyID, rows), rows); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/person")
 }
 
 var _ cachetest.Store = (*cache.Sets)(nil)

@@ -222,23 +222,46 @@ func TestStageLeavesRoomForTheJournal(t *testing.T) {
 	}
 }
 
-// TestSwitchUnderReaders: every answer belongs to the version it names.
+// TestSwitchUnderReaders: every answer belongs whole to the version it names:
+// word and extras.
 func TestSwitchUnderReaders(t *testing.T) {
-	const switches, readers, n = 110, 4, 500
+	for name, c := range map[string]struct {
+		switches, people int
+		maxFile          int64
+	}{
+		"one file": {300, 500, 0},
+		"parts":    {40, 40_000, 256 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() {
+				c.switches = 40
+			}
+			switchUnderReaders(t, c.switches, c.people, c.maxFile)
+		})
+	}
+}
+
+func switchUnderReaders(t *testing.T, switches, n int, maxFile int64) {
+	const readers = 4
 	dir := memDir(t)
-	s := openSets(t, dir)
-	people := cachetest.VersionPeople(1, n)
-	put(t, s, 1, people)
+	s := openParted(t, dir, maxFile)
+	people := cachetest.People(n, 1)
+	cachetest.NamePeople(people, 1)
+	load(t, s, vnKey, 1, block.WidthCheck, people)
 	var stop atomic.Bool
 	var lookups, wrong atomic.Int64
 	var wg sync.WaitGroup
+	numbers := make([]gate.Number, n) // the people are named again while others read
+	for i := range people {
+		numbers[i] = people[i].Number
+	}
 	for r := range readers {
 		wg.Go(func() {
 			last := uint64(0)
 			for i := r; !stop.Load(); i++ {
-				f, st, err := s.Facts(people[i%n].Number, "")
+				f, st, err := s.Facts(numbers[i%n], "")
 				v := st.Sets[0].Version
-				if err != nil || !f.Found || uint64(f.Word) != v || v < last {
+				if err != nil || !cachetest.Names(f, i%n, v) || v < last {
 					wrong.Add(1)
 				}
 				last = v
@@ -246,20 +269,21 @@ func TestSwitchUnderReaders(t *testing.T) {
 			}
 		})
 	}
-	for v := uint64(2); v < switches+2; v++ {
-		put(t, s, v, cachetest.VersionPeople(v, n))
+	for v := uint64(2); v < uint64(switches)+2; v++ {
+		cachetest.NamePeople(people, v)
+		load(t, s, vnKey, v, block.WidthCheck, people)
 	}
 	stop.Store(true)
 	wg.Wait()
-	t.Logf("%d lookups during %d switches", lookups.Load(), switches)
-	if wrong.Load() != 0 || lookups.Load() < switches {
+	files := s.Status()[0].Files
+	t.Logf("%d lookups during %d switches, %d files a version", lookups.Load(), switches, files)
+	if wrong.Load() != 0 || lookups.Load() < int64(switches) {
 		t.Errorf("%d of %d answers wrong", wrong.Load(), lookups.Load())
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "vn", "*.db"))
-	if err != nil || len(files) != 1 {
-		t.Errorf("files left: %v", files)
+	if left := setFiles(t, dir); len(left) != files || maxFile != 0 && files < 2 {
+		t.Errorf("files left: %v", left)
 	}
-	if open := openFiles(t, dir); open != 1 {
+	if open := openFiles(t, dir); open != files {
 		t.Errorf("%d files are open", open)
 	}
 }
@@ -277,21 +301,6 @@ func openFiles(t *testing.T, dir string) int {
 		}
 	}
 	return n
-}
-
-func TestLookupAllocatesNothing(t *testing.T) {
-	s := openSets(t, memDir(t))
-	people := cachetest.People(5000, 1)
-	put(t, s, 1, people)
-	i := 0
-	if n := testing.AllocsPerRun(500, func() {
-		i++
-		if f, _, err := s.Facts(people[i].Number, ""); err != nil || !f.Found {
-			t.Fatal(err)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
 }
 
 func TestNewestWholeVersionAfterACrash(t *testing.T) {
@@ -427,37 +436,60 @@ func flipRecord(t *testing.T, file []byte) {
 	t.Fatal("no block found")
 }
 
+// TestSetsKillAndReopen: whenever a process dies that builds and switches, the
+// version in force is the last that it finished or the one it was at, whole.
 func TestSetsKillAndReopen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills children; not with -short")
 	}
-	people := cachetest.VersionPeople(0, cachetest.StagePeople)
-	s := cachetest.Survivor{Dir: memDir(t), Done: map[uint64]uint64{}}
-	for i := range 12 {
-		if err := s.Kill("stage", time.Duration(20+137*i%700)*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-		sets := openSets(t, s.Dir)
-		g, ok := sets.Generation(cachetest.SetName)
-		if !ok && s.Acked > 0 || g.Version < s.Acked {
-			t.Fatalf("version %d was in force, now %d, %v: %+v", s.Acked, g.Version, ok, sets.Status())
-		}
-		if ok {
-			if err := cachetest.Check(t.Context(), filepath.Join(s.Dir, "vn", sprint(g.Version)+".db")); err != nil {
-				t.Error(err)
-			}
-			for _, p := range people[:500] {
-				if f, _, err := sets.Facts(p.Number, ""); err != nil || uint64(f.Word) != g.Version&0xfff {
-					t.Fatalf("version %d answers %+v, %v", g.Version, f, err)
+	n := kills(t)
+	for _, role := range []string{"stage", "parts", "back"} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			s := cachetest.Survivor{Dir: memDir(t), Done: map[uint64]uint64{}}
+			for i := range n {
+				if err := s.Kill(role, time.Duration(20+137*i%700)*time.Millisecond); err != nil {
+					t.Fatal(err)
 				}
+				checkAfterKill(t, role, &s)
 			}
+			t.Logf("%d kills, %d versions finished", s.Kills, s.Acked)
+			if s.Acked == 0 {
+				t.Error("no version was ever finished")
+			}
+		})
+	}
+}
+
+func checkAfterKill(t *testing.T, role string, s *cachetest.Survivor) {
+	t.Helper()
+	sets, err := cache.OpenSets(cachetest.StageOptions(role, s.Dir), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sets.Close()
+	g, ok := sets.Generation(cachetest.SetName)
+	if !ok {
+		if s.Acked > 0 {
+			t.Fatalf("step %d was in force, now nothing: %+v", s.Acked, sets.Status())
 		}
-		if err := sets.Close(); err != nil {
-			t.Fatal(err)
+		return
+	}
+	step := cachetest.StepOf(role, g.Version)
+	if step != s.Acked && step != s.Acked+1 {
+		t.Fatalf("step %d was in force, now %d: %+v", s.Acked, step, sets.Status())
+	}
+	s.Acked = max(s.Acked, step)
+	if err := cachetest.Check(t.Context(), filepath.Join(s.Dir, "vn", sprint(g.Version)+".db")); err != nil {
+		t.Error(err)
+	}
+	for i, p := range cachetest.People(cachetest.StagePeople, 1) {
+		if f, _, err := sets.Facts(p.Number, ""); err != nil || !cachetest.Names(f, i, step) {
+			t.Fatalf("step %d answers %+v, %v", step, f, err)
 		}
 	}
-	if s.Acked == 0 {
-		t.Error("no version was ever finished")
+	if left, files := setFiles(t, s.Dir), sets.Status()[0].Files; len(left) != files {
+		t.Errorf("%d files are in force, there are %v", files, left)
 	}
 }
 

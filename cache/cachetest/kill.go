@@ -53,9 +53,19 @@ func Main(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-	case "stage":
-		fmt.Fprintln(os.Stderr, stageForEver(path)) // it ends by failing only
+	case "stage", "parts", "back":
+		fmt.Fprintln(os.Stderr, stageForEver(role, path)) // it ends by failing only
 		os.Exit(1)
+	case "build":
+		if err := buildChild(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "nomap":
+		if err := withoutMaps(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	default:
 		fmt.Fprintln(os.Stderr, "unknown role", role)
 		os.Exit(2)
@@ -153,8 +163,8 @@ type Survivor struct {
 	Kills int
 }
 
-// Kill runs one child of the given role ("append" or "churn") for about that
-// long, kills it without warning, and notes what it had said.
+// Kill runs one child of the given role ("append", "churn", or one that puts
+// sets in force: "stage", "parts", "back") for about that long, kills it without warning, and notes what it had said.
 func (s *Survivor) Kill(role string, after time.Duration) error {
 	cmd := child(context.Background(), role, s.Dir)
 	out, err := cmd.StdoutPipe()

@@ -33,13 +33,17 @@ func People(n int, seed uint64) []Person {
 			continue
 		}
 		seen[v] = true
-		w, err := gate.NewWord(gate.FactKind(r.UintN(6)), BaseDay+gate.Day(r.UintN(2000)), BaseDay, false)
-		if err != nil {
-			panic(err) // the arguments are in range
-		}
-		out = append(out, Person{Number: gate.Number(fmt.Sprint(v)), Word: w})
+		out = append(out, Person{Number: gate.Number(fmt.Sprint(v)), Word: randomWord(r)})
 	}
 	return out
+}
+
+func randomWord(r *rand.Rand) gate.Word {
+	w, err := gate.NewWord(gate.FactKind(r.UintN(6)), BaseDay+gate.Day(r.UintN(2000)), BaseDay, false)
+	if err != nil {
+		panic(err) // the arguments are in range
+	}
+	return w
 }
 
 // Key makes a key that differs by n.
@@ -53,6 +57,14 @@ func Key(n byte) (k gate.Key) {
 // Rows gives the people as rows under key, in the order of [block.Sort].
 func Rows(t testing.TB, key gate.Key, people []Person) []block.Row {
 	t.Helper()
+	rows := rowsOf(key, people)
+	if err := block.Sort(rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func rowsOf(key gate.Key, people []Person) []block.Row {
 	p := gate.NewPseudonymer(key)
 	rows := make([]block.Row, len(people))
 	for i, person := range people {
@@ -60,9 +72,6 @@ func Rows(t testing.TB, key gate.Key, people []Person) []block.Row {
 		if person.Card != "" {
 			rows[i].Check = p.Check(person.Number, person.Card)
 		}
-	}
-	if err := block.Sort(rows); err != nil {
-		t.Fatal(err)
 	}
 	return rows
 }

@@ -22,12 +22,7 @@ type Version struct {
 // when width is [block.WidthCheck]: those of [Person.Card].
 func Make(t testing.TB, set string, version uint64, keyID string, key gate.Key, width int, people []Person) Version {
 	t.Helper()
-	v := Version{
-		Generation: Describe(set, version, keyID, nil),
-		rows:       Rows(t, key, people),
-		bodies:     map[gate.Pseudonym][]byte{},
-	}
-	v.People, v.Blocks, v.Width = uint64(len(people)), block.Blocks(uint64(len(people))), width
+	v := Version{rows: Rows(t, key, people), bodies: map[gate.Pseudonym][]byte{}}
 	p := gate.NewPseudonymer(key)
 	for _, person := range people {
 		if person.More == nil {
@@ -39,19 +34,27 @@ func Make(t testing.TB, set string, version uint64, keyID string, key gate.Key, 
 		}
 		v.bodies[p.Of(person.Number)] = body
 	}
+	if err := v.describe(set, version, keyID, width); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// describe makes the generation fit the rows and bodies.
+func (v *Version) describe(set string, version uint64, keyID string, width int) error {
+	v.Generation = Describe(set, version, keyID, nil)
+	v.People, v.Blocks, v.Width = uint64(len(v.rows)), block.Blocks(uint64(len(v.rows))), width
 	if v.Extras = uint64(len(v.bodies)); v.Extras > 0 {
 		v.Lists = Lists
 	}
 	digest := block.NewDigest()
-	if err := v.Each(func(no uint64, value, extras []byte) error {
+	err := v.Each(func(no uint64, value, extras []byte) error {
 		digest.Add(no, value)
 		digest.AddExtras(no, extras)
 		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 	v.Digest = digest.Sum()
-	return v
+	return err
 }
 
 // Each hands over the blocks of the version in order.
@@ -85,52 +88,60 @@ func (v Version) Load(s Stager) error {
 	return v.Write(w)
 }
 
-// Mixed gives a nation's share of extras to one in ten of the people: a second
-// date that counts, tests of the last days, a quarantine beside another fact,
-// lists, windows, another provider's fact. All get a card.
+// Mixed gives a nation's share of extras to one in ten of the people. All get a
+// card.
 func Mixed(people []Person, seed uint64) []Person {
 	r := rand.New(rand.NewPCG(seed, 11))
 	for i := range people {
 		people[i].Card = "card of " + string(people[i].Number)
-		if r.IntN(10) != 0 {
-			continue
+		if e := draw(r); e != nil {
+			people[i].Word |= 1 << 15
+			people[i].More = e
 		}
-		var e gate.Extras
-		day := func() gate.Day { return BaseDay + gate.Day(200+r.IntN(700)) }
-		test := func() {
-			at := BaseDay + gate.Day(880+r.IntN(20))
-			kind := gate.TestPCR
-			if r.IntN(2) == 0 {
-				kind = gate.TestAntigen
-			}
-			e.AddTest(gate.Test{Kind: kind, Positive: r.IntN(20) == 0, Sampled: gate.Minute(int(at)*24*60 + r.IntN(24)*60)})
-		}
-		switch n := r.IntN(100); {
-		case n < 35: // a booster
-			e.LastDose = day()
-		case n < 45: // ill after the vaccination
-			e.Positive = day()
-			e.Recovered = e.Positive + 10
-		case n < 75: // tested
-			test()
-			if r.IntN(3) == 0 {
-				test()
-			}
-		case n < 83:
-			e.Quarantine = day()
-		case n < 93: // an office's people
-			m := gate.Membership{List: Lists[r.IntN(2)], Window: gate.Window{To: BaseDay + 1200}}
-			if r.IntN(2) == 0 {
-				m.Window.Weekdays, m.Window.Start, m.Window.End = 0b0011111, 7*60, 18*60
-			}
-			e.AddList(m)
-		case n < 96:
-			e.AddList(gate.Membership{List: "watch"})
-		default:
-			e.AddOther(gate.Other{Provider: gate.ProviderHealthInsurance, Code: 1, Day: day()})
-		}
-		people[i].Word |= 1 << 15
-		people[i].More = &e
 	}
 	return people
+}
+
+// draw gives extras to one in ten: a second date that counts, tests of the last
+// days, a quarantine beside another fact, lists, windows, another provider's
+// fact.
+func draw(r *rand.Rand) *gate.Extras {
+	if r.IntN(10) != 0 {
+		return nil
+	}
+	var e gate.Extras
+	day := func() gate.Day { return BaseDay + gate.Day(200+r.IntN(700)) }
+	test := func() {
+		at := BaseDay + gate.Day(880+r.IntN(20))
+		kind := gate.TestPCR
+		if r.IntN(2) == 0 {
+			kind = gate.TestAntigen
+		}
+		e.AddTest(gate.Test{Kind: kind, Positive: r.IntN(20) == 0, Sampled: gate.Minute(int(at)*24*60 + r.IntN(24)*60)})
+	}
+	switch n := r.IntN(100); {
+	case n < 35: // a booster
+		e.LastDose = day()
+	case n < 45: // ill after the vaccination
+		e.Positive = day()
+		e.Recovered = e.Positive + 10
+	case n < 75: // tested
+		test()
+		if r.IntN(3) == 0 {
+			test()
+		}
+	case n < 83:
+		e.Quarantine = day()
+	case n < 93: // an office's people
+		m := gate.Membership{List: Lists[r.IntN(2)], Window: gate.Window{To: BaseDay + 1200}}
+		if r.IntN(2) == 0 {
+			m.Window.Weekdays, m.Window.Start, m.Window.End = 0b0011111, 7*60, 18*60
+		}
+		e.AddList(m)
+	case n < 96:
+		e.AddList(gate.Membership{List: "watch"})
+	default:
+		e.AddOther(gate.Other{Provider: gate.ProviderHealthInsurance, Code: 1, Day: day()})
+	}
+	return &e
 }
