@@ -15,9 +15,12 @@ type Box struct {
 	Site, Gate string
 	Version    string // of the program, for example "v0.1.0 (1b0a1f5)"
 	Boot       string // 16 hexadecimal digits, new at each start
-	Now        time.Time
-	Started    time.Time
-	Clock      gate.ClockLevel
+	// Identity is the box's public Ed25519 key as central lists it; "" while
+	// there is none.
+	Identity string
+	Now      time.Time
+	Started  time.Time
+	Clock    gate.ClockLevel
 
 	Policy  PolicyState
 	Trust   DocumentState

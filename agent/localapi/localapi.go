@@ -36,6 +36,7 @@ type Status struct {
 	Gate       string      `json:"gate"`
 	Version    string      `json:"version"`
 	Boot       string      `json:"boot"`
+	Identity   string      `json:"identity,omitempty"` // public Ed25519 key, as central lists it
 	Now        time.Time   `json:"now"`
 	Started    time.Time   `json:"started"`
 	Clock      string      `json:"clock"`
@@ -190,7 +191,7 @@ func text(t health.Text) Text { return Text{VI: t.VI, EN: t.EN} }
 func StatusOf(b health.Box) Status {
 	s := Status{
 		CanDecide: b.CanDecide, Why: text(b.Why), Level: b.Level.String(),
-		Site: b.Site, Gate: b.Gate, Version: b.Version, Boot: b.Boot,
+		Site: b.Site, Gate: b.Gate, Version: b.Version, Boot: b.Boot, Identity: b.Identity,
 		Now: b.Now.UTC(), Started: b.Started.UTC(), Clock: b.Clock.String(),
 		Policy: Policy{
 			ID: b.Policy.ID, Version: b.Policy.Version, Level: b.Policy.Level,

@@ -50,7 +50,7 @@ func registry() *health.Registry {
 func healthyBox() health.Box {
 	return health.Box{
 		Report: registry().Report(), Site: "hn01", Gate: "gate-1", Version: "v0.1.0 (1b0a1f5)", Boot: "5f0c2a91d37be846",
-		Now: now, Started: now.Add(-26 * time.Hour), Clock: gate.ClockCentral,
+		Now: now, Started: now.Add(-26 * time.Hour), Clock: gate.ClockCentral, Identity: "6A8Zk0iC7gPxFfBq2b9J1mYw3sV5tN4oLdUeRhXcQaE",
 		Policy: health.PolicyState{PolicyRef: gate.PolicyRef{ID: "vn-2021-default", Version: 7}, Level: 3, Issued: now.Add(-5 * 24 * time.Hour)},
 		Trust:  health.DocumentState{Version: 2, Issued: now.Add(-9 * 24 * time.Hour)},
 		Sets:   []health.SetState{{Set: "vn", Version: 214, People: 98_127_406, Issued: now.Add(-47 * time.Minute), HasKey: true, KeyID: "set-vn-202108-0a1b", Hold: health.HoldMemory}},

@@ -330,6 +330,9 @@ func (v *view) addBox(b health.Box, zone *time.Location) {
 		}},
 		{label: health.Text{VI: "Lần khởi động", EN: "Boot"}, value: b.Boot},
 	}
+	if b.Identity != "" {
+		v.box = append(v.box, fact{label: health.Text{VI: "Danh tính", EN: "Identity"}, value: b.Identity})
+	}
 }
 
 // brokenOf lists the problems of a configuration.

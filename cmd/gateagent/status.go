@@ -105,6 +105,9 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		return nil
 	}
 	fmt.Fprintf(w, "\n%-10s %s/%s, %s, boot %s, since %s\n", "gate", s.Site, s.Gate, s.Version, s.Boot, local(s.Started))
+	if s.Identity != "" {
+		fmt.Fprintf(w, "%-10s %s\n", "identity", s.Identity)
+	}
 	fmt.Fprintf(w, "%-10s %s, %s\n", "clock", local(s.Now), s.Clock)
 	builtIn := ""
 	if s.Policy.BuiltIn {

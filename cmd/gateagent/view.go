@@ -58,6 +58,7 @@ func (b *box) view() health.Box {
 		v.Lanes = append(v.Lanes, s)
 	}
 	if b.net != nil {
+		v.Identity = b.net.id.Public().Ed25519.String()
 		b.net.describe(&v)
 	}
 	return v
