@@ -133,6 +133,12 @@ func (p *patch) score(m *model, points []mark) float32 {
 	return sum / float32(len(points))
 }
 
+// restScore is the score of all marks but those of finder patterns.
+func (f *fitter) restScore(m *model) float32 {
+	marks := f.marksOf(symbology.Version(m.n))
+	return f.patch.score(m, marks.points[marks.finders:])
+}
+
 // fitter finds the model that fits a triple best. It keeps its tables.
 type fitter struct {
 	tables  *symbology.Decoder
@@ -152,9 +158,10 @@ func (f *fitter) marksOf(version int) *marks {
 
 // Limits of the fit.
 const (
-	versionReach = 2   // versions about the estimate that are tried
-	wellPlaced   = 0.8 // score at which the far corner need not be sought
-	cornerReach  = .16 // how far off the far corner may be, of the symbol's side
+	versionReach = 2    // versions about the estimate that are tried
+	worthFitting = 0.35 // score of finder and timing patterns before the fit
+	wellPlaced   = 0.8  // score at which the far corner need not be sought
+	cornerReach  = .16  // how far off the far corner may be, of the symbol's side
 )
 
 // trust is the model that three finders make with the far corner where it was in
@@ -226,7 +233,7 @@ func (f *fitter) fit(t *triple, expected int) (best model, score float32) {
 		guesses[at] = guess{v, s}
 		count++
 	}
-	if guesses[0].score < 0.25 {
+	if guesses[0].score < worthFitting {
 		return best, 0
 	}
 	if f.quick {
@@ -258,7 +265,7 @@ func (f *fitter) refine(m *model) float32 {
 		f.farCorner(m)
 		best = p.score(m, marks.points)
 	}
-	if best < 0.15 {
+	if best < 0.15 || f.restScore(m) < 0.05 {
 		return best
 	}
 	module := m.module()

@@ -97,19 +97,16 @@ func (p *patch) lit(x, y float32) float32 {
 func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
 	s := p.scale
 	k := 1 / float32(s*s)
-	clear(out)
-	for i := range s {
-		row := g.Pix[(p.top+y*s+i)*g.Stride+p.left:][:p.w*s]
-		for x := range out {
-			var sum uint32
-			for _, v := range row[x*s : x*s+s] {
+	at := (p.top+y*s)*g.Stride + p.left
+	for x := range out {
+		var sum uint32
+		for i := range s {
+			for _, v := range g.Pix[at+i*g.Stride:][:s] {
 				sum += uint32(v)
 			}
-			out[x] += float32(sum)
 		}
-	}
-	for x := range out {
-		out[x] *= k
+		out[x] = float32(int32(sum)) * k
+		at += s
 	}
 }
 

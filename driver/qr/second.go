@@ -121,6 +121,7 @@ const (
 	maxRegions = 2
 	maxAlone   = 2  // finders about which a code is sought
 	aloneReach = 60 // modules
+	maxKept    = 6  // finders; of more in a picture that was not read, no code is
 	// A place is worth the second stage if a finder was confirmed there, or if
 	// it has row hits of good contrast, many more than the picture around it,
 	// some of which a column bears out and next to none another row: print and
@@ -201,6 +202,9 @@ func (r *reader) look(g *frame.Gray, w window, module float32, ways []preparatio
 		p := &ways[i]
 		if p.shrink > 1 && module > 0 && module < 2*float32(p.shrink) {
 			continue // too small for that
+		}
+		if r.looks--; r.looks < 0 {
+			return false
 		}
 		r.prepare(g, w, p)
 		if r.passPrepared(g, w, p) {

@@ -22,7 +22,7 @@ const (
 	maxSideRatio   = 3.2 // longer side to the shorter
 	minSine        = 0.4
 	maxSpread      = 1.4 // of the modules a side that the two sides tell
-	maxPicked      = 16  // finders that triples are made of
+	maxPicked      = 12  // finders that triples are made of
 	maxMeasured    = 60  // triples whose sides are measured
 	maxTriples     = 12  // and that are tried
 )
