@@ -12,12 +12,12 @@ import (
 // wrong in one bit of eight count little against it.
 const (
 	// plainEvidence is asked of a block whose errors were found, softEvidence of
-	// one with erasures. A frame with a code beyond reading brings up to about
-	// a hundred trials of the one and two thousand of the other, 2¹¹, and is to
-	// give a wrong text less than once in 10⁹ ≈ 2³⁰ times. The rest makes up for
-	// evidence being counted after the fact.
-	plainEvidence = 38
-	softEvidence  = 43
+	// one with erasures. A frame with a code beyond reading brings up to 150
+	// trials of the one and 2,000 of the other, and is to give a wrong text less
+	// than once in 10⁹ ≈ 2³⁰ times. Evidence being counted after the fact, up to
+	// 1.1 bits more than it was worth have been seen.
+	plainEvidence = 39
+	softEvidence  = 44
 	// A text brings evidence of its own: a word restored by chance is a random
 	// byte. proseWord is that of each restored data codeword of a text in UTF-8
 	// without control characters, maxProse the most that a block may owe to it.
