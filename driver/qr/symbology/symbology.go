@@ -6,7 +6,8 @@
 // the tables of the standard, which driver/qr also asks where a symbol of some
 // size has which patterns. Error correction, of errors and erasures, calculates
 // in gozxing's Galois field; a restored block is believed only when it is nearer
-// to what was seen than chance brings it. Micro QR is not read.
+// to what was seen than chance brings it. Micro QR and Model 1, the form of before
+// 1997, are not read.
 package symbology
 
 import "errors"
