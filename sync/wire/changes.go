@@ -73,9 +73,9 @@ func EncodeChanges(changes []gate.Change, width int) ([][]byte, error) {
 }
 
 type changesWriter struct {
-	p                                           packer
-	gaps                                        []uint64
-	words                                       []uint16
+	p                                          packer
+	gaps                                       []uint64
+	words                                      []uint16
 	ops, places, rems, checks, lengths, bodies []byte
 }
 

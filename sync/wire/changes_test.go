@@ -73,6 +73,9 @@ func decodeAll(t interface{ Fatal(...any) }, pieces [][]byte) (out []gate.Change
 // The bar of the issue for a delta: 0.5 % of 98 million people in one message
 // set take 2.5 bytes a change.
 func TestSizeOfADelta(t *testing.T) {
+	if raceDetector {
+		t.Skip("sizes are the same without the race detector, and it takes too long with it")
+	}
 	const nation = 98_000_000
 	blocks := uint64(nation / peopleABlock)
 	ranked := func(n int) []gate.Change {

@@ -75,6 +75,9 @@ func writeSet(t testing.TB, p *population, span uint64) set {
 // The bars of the issue for a full set: 4.7 bytes a person for the pseudonyms,
 // 1.05 times the entropy of the fact words, 2.0 for check bits.
 func TestSizeOfASet(t *testing.T) {
+	if raceDetector {
+		t.Skip("sizes are the same without the race detector, and it takes too long with it")
+	}
 	same := newPopulation(*people, widthPlain)
 	same.word = func(*rand.Rand) gate.Word { return 0 }
 	places := writeSet(t, same, 0)
@@ -207,3 +210,58 @@ func TestColumnsRoundTrip(t *testing.T) {
 	})
 }
 
+// A chunk is read with as many allocations whatever blocks it has.
+func TestChunkAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	p := newPopulation(30_000, widthCheck)
+	p.word, p.extras = withExtras, realExtras
+	body, err := EncodeChunk(CodingColumns, widthCheck, p.held())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks int
+	allocs := testing.AllocsPerRun(20, func() {
+		blocks = 0
+		if err := DecodeChunk(CodingColumns, widthCheck, body, func(uint64, []byte, []byte) error {
+			blocks++
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Logf("%.0f allocations for %d blocks", allocs, blocks)
+	if allocs > 200 {
+		t.Errorf("%.0f allocations for %d blocks", allocs, blocks)
+	}
+}
+
+func BenchmarkChunk(b *testing.B) {
+	p := newPopulation(30_000, widthCheck)
+	p.word, p.extras = withExtras, realExtras
+	in := p.held()
+	body, err := EncodeChunk(CodingColumns, widthCheck, in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	speed := func(b *testing.B) { b.ReportMetric(30_000*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mpeople/s") }
+	b.Run("write", func(b *testing.B) {
+		var w columnsWriter
+		for b.Loop() {
+			if _, err := w.encode(widthCheck, in); err != nil {
+				b.Fatal(err)
+			}
+		}
+		speed(b)
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := DecodeChunk(CodingColumns, widthCheck, body, func(uint64, []byte, []byte) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		speed(b)
+	})
+}

@@ -496,4 +496,3 @@ func (u *unpacker) close() error {
 	}
 	return u.err
 }
-
