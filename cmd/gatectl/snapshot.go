@@ -9,6 +9,6 @@ func snapshotCommand() *cobra.Command {
 secret of the set, what is known about the person one word, and extras where one word does
 not say it. It is built into a folder and published from there; a delta leads from one
 version to the next.`,
-		snapshotBuildCommand(), snapshotDeltaCommand(), snapshotBackCommand(),
+		snapshotBuildCommand(), snapshotDeltaCommand(), snapshotBackCommand(), snapshotInspectCommand(),
 		snapshotPublishCommand())
 }

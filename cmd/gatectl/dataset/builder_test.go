@@ -298,7 +298,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		return os.OpenFile(path, os.O_RDWR, 0)
 	}
-	list := fictional(upTo(3*slabRecords), 1)
+	list := fictional(upTo(5*minSlab), 1)
 	src, err := people.Open(strings.NewReader(list), people.Options{})
 	if err != nil {
 		t.Fatal(err)

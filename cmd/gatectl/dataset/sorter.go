@@ -30,11 +30,12 @@ func compareRecords(a, b record) int {
 }
 
 const (
-	slabRecords = 32 << 10
-	slabBytes   = slabRecords*24 + slabBodies
-	// slabBodies is how many bytes of extras a slab may hold; with more it
-	// counts as full.
-	slabBodies = 256 << 10
+	// maxSlab and minSlab bound the records of a slab.
+	maxSlab, minSlab = 32 << 10, 1 << 10
+	// recordBytes is what a record takes in memory, with its share of extras:
+	// a slab that has more of these counts as full.
+	recordBytes = 24 + bodyBytes
+	bodyBytes   = 8
 	// mergeFan is how many runs are merged at a time.
 	mergeFan = 128
 )
@@ -46,7 +47,9 @@ type slab struct {
 	bodies  []byte
 }
 
-func (s *slab) full() bool { return len(s.records) == slabRecords || len(s.bodies) >= slabBodies }
+func (s *slab) full() bool {
+	return len(s.records) == cap(s.records) || len(s.bodies) >= cap(s.records)*bodyBytes
+}
 
 func (s *slab) reset() { s.records, s.bodies = s.records[:0], append(s.bodies[:0], 0) }
 
@@ -62,8 +65,9 @@ func (s *slab) body(r record) []byte {
 // whose memory is full is sorted into a file. In the end all files and what is
 // still in memory are merged.
 type sorter struct {
-	temp  string
-	slabs int // that one run may fill
+	temp    string
+	records int // of a slab
+	slabs   int // that one run may fill
 
 	mu    sync.Mutex
 	dir   *tempDir // guarded by mu; nil until the first file
@@ -76,8 +80,11 @@ type sorter struct {
 func newSorter(temp string, memory int64, workers int) *sorter {
 	// A quarter is for lines under way, merging and what the collector has not
 	// yet taken.
-	slabs := int(memory * 3 / 4 / int64(workers) / slabBytes)
-	return &sorter{temp: temp, slabs: max(slabs, 1), create: (*tempDir).create}
+	fit := memory * 3 / 4 / int64(workers) / recordBytes
+	s := &sorter{temp: temp, create: (*tempDir).create}
+	s.records = int(min(max(fit, minSlab), maxSlab))
+	s.slabs = max(int(fit/int64(s.records)), 1)
+	return s
 }
 
 // run makes a run, for one goroutine.
@@ -103,7 +110,7 @@ func (r *run) add(rec record, body []byte) error {
 		if n := len(r.spare); n > 0 {
 			r.open, r.spare = r.spare[n-1], r.spare[:n-1]
 		} else {
-			r.open = &slab{records: make([]record, 0, slabRecords)}
+			r.open = &slab{records: make([]record, 0, r.sorter.records)}
 		}
 		r.open.reset()
 	}
