@@ -124,10 +124,15 @@ func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog
 	if b.sets != nil {
 		store = keyedStore{b.sets, b.keys}
 	}
+	courier, err := n.courier(topics, log)
+	if err != nil {
+		return err
+	}
 	for _, s := range b.cfg.Sets {
 		n.fetchers = append(n.fetchers, snapshot.New(snapshot.Options{
-			Set: s.Name, Topics: topics, Verifier: verifier, Moment: b.moment, Store: store,
-			OnSwitch: n.switched, OnVerified: b.clock.Raise,
+			Set: s.Name, Topics: topics, Verifier: verifier, Moment: b.moment, Store: store, Courier: courier,
+			Dir:      b.path("sets", s.Name, "chunks"),
+			OnSwitch: n.switched, OnVerified: b.clock.Raise, OnProgress: n.changed,
 		}, n.link, log.With("part", "snapshot", "set", s.Name)))
 	}
 	var position presence.Journal = noPosition{}
@@ -148,6 +153,26 @@ func (n *network) build(topics wire.Topics, verifier *signed.Verifier, log *slog
 	b.keys.came, b.keys.wanted = n.keysCame, n.askForKeys
 	b.documents.Attach(n.link, topics)
 	return nil
+}
+
+// courier brings the chunks of all data sets.
+func (n *network) courier(topics wire.Topics, log *slog.Logger) (*snapshot.Courier, error) {
+	b := n.box
+	o := snapshot.CourierOptions{Origin: b.origin(), Topics: topics, Sign: n.id.Sign, Rate: b.cfg.Sync.MaxRate()}
+	if b.cfg.Sync.URLs {
+		var roots []byte
+		if file := b.cfg.Sync.URLsCA; file != "" {
+			var err error
+			if roots, err = os.ReadFile(file); err != nil {
+				return nil, fmt.Errorf("sync.urls_ca: %w", err)
+			}
+		}
+		var err error
+		if o.Web, err = snapshot.NewWeb(roots); err != nil {
+			return nil, fmt.Errorf("sync.urls_ca: %s: %w", b.cfg.Sync.URLsCA, err)
+		}
+	}
+	return snapshot.NewCourier(o, n.link, log.With("part", "courier")), nil
 }
 
 // clientID is unique to this box, so that a twin with its name is seen by its
@@ -171,6 +196,14 @@ func (s keyedStore) Stage(g gate.Generation) (gate.GenerationWriter, error) {
 	return s.Sets.Stage(g)
 }
 
+// StageBack begins to write an older version.
+func (s keyedStore) StageBack(g gate.Generation) (gate.GenerationWriter, error) {
+	if err := s.keys.ready(g); err != nil {
+		return nil, err
+	}
+	return s.Sets.StageBack(g)
+}
+
 // askForKeys has central greeted when a key is missing that it could hand out.
 func (n *network) askForKeys() { n.presence.Ask(n.box.keys.lack()) }
 
@@ -188,11 +221,19 @@ type noStore struct{}
 
 var errNoStore = errors.New("no data sets on this box")
 
-func (noStore) Generation(string) (gate.Generation, bool) { return gate.Generation{}, false }
+func (noStore) Generation(string) (gate.Generation, bool)     { return gate.Generation{}, false }
+func (noStore) Base(string) (uint64, [32]byte, bool)          { return 0, [32]byte{}, false }
+func (noStore) Vouch(gate.Generation) error                   { return errNoStore }
+func (noStore) Rebase(gate.Generation) (done bool, err error) { return false, errNoStore }
 func (noStore) Stage(gate.Generation) (gate.GenerationWriter, error) {
 	return nil, errNoStore
 }
-func (noStore) Vouch(gate.Generation) error { return errNoStore }
+func (noStore) StageBack(gate.Generation) (gate.GenerationWriter, error) {
+	return nil, errNoStore
+}
+func (noStore) Apply(gate.Delta, func(func(gate.Change) error) error) error {
+	return errNoStore
+}
 
 // noPosition stands where there is no journal.
 type noPosition struct{}
@@ -289,15 +330,18 @@ func (n *network) changed() {
 	}
 }
 
-// refused gives why the newest manifest of a set was refused, or "".
-func (n *network) refused(set string) string {
+// data gives how the fetching of a set stands.
+func (n *network) data(set string) snapshot.Status {
 	for _, f := range n.fetchers {
-		if s := f.Status(); s.Set == set && s.Fault.Code == health.DataRefused {
-			return s.Fault.Detail
+		if s := f.Status(); s.Set == set {
+			return s
 		}
 	}
-	return ""
+	return snapshot.Status{}
 }
+
+// refused gives why the newest version of a set is not in force, or "".
+func (n *network) refused(set string) string { return n.data(set).Fault.Detail }
 
 // lookAtDocuments brings the figures of the signed documents to the registry.
 func (b *box) lookAtDocuments() {
@@ -371,6 +415,13 @@ func (n *network) describe(v *health.Box) {
 	if t := n.box.documents.Status().Trust; t.Version > 0 {
 		v.Trust = health.DocumentState{Version: t.Version, Issued: t.Issued}
 	}
+	for i := range v.Sets {
+		if st := n.data(v.Sets[i].Set); st.Target > 0 {
+			v.Sets[i].Fetch = health.Fetch{
+				Version: st.Target, Bytes: st.Bytes, Of: st.OfBytes, Rate: st.Rate, Left: st.Left,
+			}
+		}
+	}
 }
 
 // state is the body of the box's `state`.
@@ -402,6 +453,11 @@ func (n *network) state() wire.State {
 		set := wire.SetState{Ver: d.Version, Keys: d.KeyID}
 		if !d.Issued.IsZero() {
 			set.AsOf = d.Issued.UnixMilli()
+		}
+		st := n.data(d.Set)
+		set.Base, set.Refused = st.Base, st.Fault.Reason
+		if st.Target > 0 {
+			set.Fetching = &wire.Fetching{Ver: st.Target, Done: st.Done, Of: st.Chunks}
 		}
 		s.Data[d.Set] = set
 	}

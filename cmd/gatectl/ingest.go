@@ -14,6 +14,7 @@ import (
 	"gateagent/cmd/gatectl/handout"
 	"gateagent/cmd/gatectl/intake"
 	"gateagent/cmd/gatectl/keyring"
+	"gateagent/cmd/gatectl/serve"
 	"gateagent/sync/central"
 	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
@@ -25,6 +26,8 @@ type ingestFlags struct {
 	learn          bool
 	handOut, sites []string
 	handLearned    bool
+	folders        []string
+	rate           string
 	signer         signerFlags
 	broker         brokerFlags
 }
@@ -53,11 +56,14 @@ gate's own site. Sets that are built with --key-hold memory need it, because the
 keep no key. All sites get them, or only --sites; SET@SITE hands a set to one site alone.
 A secret that keygen --next makes is handed out within seconds. No keys go to a gate that
 is not listed, to a second box under a listed name, or to two copies of one box; nor to a
-gate that --learn has just pinned: look whether its key is the one on the box's page, then
-start ingest again.`,
+gate that --learn has just pinned: look whether its key is the one that gateagent status says
+on the box, then start ingest again.
+
+--serve FOLDER also answers gates that ask for the chunks of the data set in that folder,
+as gatectl snapshot serve does.`,
 		Example: `  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --learn --broker mqtt://broker:1883
   gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --keys keys --hand-out vn,entry --sites hn01
-  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --passphrase-file pass`,
+  gatectl ingest --sink jsonl:entries.jsonl --gates gates.json --serve vn --passphrase-file pass`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return i.run(cmd) },
 	}
@@ -68,6 +74,8 @@ start ingest again.`,
 	f.StringSliceVar(&i.handOut, "hand-out", nil, "data sets whose secrets gates are handed, and entry for the entry key of their site; SET@SITE for one site alone")
 	f.StringSliceVar(&i.sites, "sites", nil, "with --hand-out: only gates of these sites (default: all)")
 	f.BoolVar(&i.handLearned, "hand-out-learned", false, "hand keys also to gates that --learn has just pinned: whoever comes first under a new name has them")
+	f.StringSliceVar(&i.folders, "serve", nil, "folders of data sets whose chunks gates may ask for")
+	f.StringVar(&i.rate, "serve-rate", "", "with --serve: bytes a second for all gates together, such as 20MB (default: unbounded)")
 	i.signer.add(cmd, signed.RoleAck)
 	i.broker.add(cmd)
 	return cmd
@@ -92,6 +100,10 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	chunks, err := i.chunks(cmd)
+	if err != nil {
+		return err
+	}
 	key, err := i.signer.open(cmd)
 	if err != nil {
 		return err
@@ -105,7 +117,22 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	if i.gates == "" {
 		log.Warn("what is learned is not kept: no --gates file is named")
 	}
-	return i.serve(cmd.Context(), log, central.Options{Signer: key, Pins: pins, Sink: sink, Keys: keys, HandLearned: i.handLearned})
+	return i.serve(cmd.Context(), log, chunks, central.Options{Signer: key, Pins: pins, Sink: sink, Keys: keys, HandLearned: i.handLearned})
+}
+
+// chunks gives what the chunk server runs by; nil for none.
+func (i *ingestFlags) chunks(cmd *cobra.Command) (*serve.Options, error) {
+	if len(i.folders) == 0 {
+		if i.rate != "" {
+			return nil, hint.New("--serve vn, for example", "--serve-rate says nothing without --serve")
+		}
+		return nil, nil
+	}
+	o, err := (&serveFlags{rate: i.rate, inFlight: serve.DefaultInFlight >> 20}).options(i.folders)
+	if err != nil {
+		return nil, err
+	}
+	return &o, reportFolders(cmd.OutOrStdout(), i.folders)
 }
 
 // keys gives what is handed out to which gate; nil for nothing.
@@ -140,13 +167,31 @@ func sinkHint(err error) error {
 	return hint.Wrap(err, "the folder must be there, and this user must be allowed to write in it")
 }
 
-// serve runs until ctx ends.
-func (i *ingestFlags) serve(ctx context.Context, log *slog.Logger, o central.Options) error {
+// serve runs until ctx ends, and beside it the chunk server if there is one.
+func (i *ingestFlags) serve(ctx context.Context, log *slog.Logger, chunks *serve.Options, o central.Options) error {
 	to, err := i.broker.broker("ingest")
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	if chunks == nil {
+		served <- nil
+	} else {
+		// A link of its own: chunks must not keep acknowledgements waiting.
+		own, err := i.broker.broker("serve")
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer cancel()
+			served <- runServe(ctx, own, *chunks, nil, log)
+		}()
+	}
 	s, err := intake.Run(ctx, to, o, log)
+	cancel()
+	err = errors.Join(err, <-served)
 	log.Info("ended", "stored", s.Stored, "duplicates", s.Duplicates, "refused", s.Refused, "acks", s.Acks, "replies", s.Replies, "keys", s.Keys)
 	return err
 }

@@ -10,5 +10,5 @@ secret of the set, what is known about the person one word, and extras where one
 not say it. It is built into a folder and published from there; a delta leads from one
 version to the next.`,
 		snapshotBuildCommand(), snapshotDeltaCommand(), snapshotBackCommand(), snapshotInspectCommand(),
-		snapshotPublishCommand())
+		snapshotPublishCommand(), snapshotServeCommand())
 }

@@ -26,8 +26,10 @@ func snapshotPublishCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish FOLDER",
 		Short: "publish the version of a data set that is in a folder",
-		Long: `Publishes a data set: first the chunks, then the manifest by which gates take it. Then
-it clears from the broker the chunks that neither this version nor the one before names.
+		Long: `Publishes a data set: first its chunks, then the deltas since its base, then the manifest
+by which gates take them. Then it clears from the broker what neither this version nor the
+one before names. Chunks of a set that has more than 200 of them are not kept on the
+broker: gates ask for them, and gatectl snapshot serve answers.
 
 Gates count the age of their data from the signature of the manifest, so it has to be
 signed anew at least every 6 hours, also when nothing has changed: --resign does that,
@@ -92,13 +94,21 @@ func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Fol
 		line := newProgress(cmd)
 		err = s.Snapshot(ctx, folder, compact, m, func(done, of int) { line.say("%d of %d messages", done, of) })
 		line.end()
-		if _, large := errors.AsType[publish.ErrTooManyChunks](err); large {
-			return hint.Wrap(err, "this version has no server for larger sets; split the set by region")
-		}
 		if err != nil {
 			return hint.Wrap(err, "look at the broker's access list and its log")
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "set %s, version %d: %s and the manifest published on %s\n", m.Aud, m.Ver, count(len(m.Chunks), "chunk"), topic)
+		out := cmd.OutOrStdout()
+		what := "the manifest"
+		if len(m.Deltas) > 0 {
+			what = count(len(m.Deltas), "delta") + " and " + what
+		}
+		if s.Keeps(m) {
+			fmt.Fprintf(out, "set %s, version %d: %s and %s published on %s\n", m.Aud, m.Ver, count(len(m.Chunks), "chunk"), what, topic)
+			return nil
+		}
+		fmt.Fprintf(out, "set %s, version %d: %s published on %s\n", m.Aud, m.Ver, what, topic)
+		fmt.Fprintf(out, "Its %s are too many to be kept on the broker: gates ask for them, and this has to run:\n", count(len(m.Chunks), "chunk"))
+		fmt.Fprintf(out, "\n  gatectl snapshot serve %s --broker %s\n", folder.Dir(), broker.url)
 		return nil
 	})
 }

@@ -1,18 +1,21 @@
-// Package snapshot brings one data set down to the box: a signed manifest
-// names a whole version and its chunks by digest, the chunks are read one by
-// one from the broker, and the store switches to the version when all of it
-// has been verified (DESIGN §4.3, §3 rule 8).
+// Package snapshot brings one data set down to the box and keeps it current: a
+// signed manifest names a whole version, the chunks it is made of and the
+// deltas that lead on from there. Chunks are fetched, held to their digests
+// and kept until the store can build the version from them; deltas are applied
+// one by one (DESIGN §4.3, §3 rule 8).
 //
-// It owns which version is wanted, the reading of chunks and the reasons of
-// refusal. What is in force, and where it lies on the disk, is the store's; a
-// half-read version is never in force. Keys and the age of data are not its
-// concern.
+// It owns which version is wanted and the cheapest way to it, the fetching,
+// and the reasons of refusal. What is in force, and where it lies on the disk,
+// is the store's; a half-read version is never in force. Keys and the age of
+// data are not its concern.
+//
+// A [Fetcher] looks after one set. All of them share one [Courier], which
+// holds the box to its window and its pace.
 package snapshot
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,38 +29,68 @@ import (
 
 // Store keeps the versions.
 type Store interface {
-	// Generation describes the version in force; ok is false when there is
-	// none or it has to be fetched again.
+	// Generation describes what is in force; its Version counts the deltas
+	// that were applied. ok is false when there is none or it has to be
+	// fetched again.
 	Generation(set string) (g gate.Generation, ok bool)
-	// Stage begins to write a newer version.
+	// Base names the whole version from which that has grown.
+	Base(set string) (version uint64, digest [32]byte, ok bool)
+	// Stage begins to write a newer whole version.
 	Stage(g gate.Generation) (gate.GenerationWriter, error)
+	// StageBack does so also for one that is older than what is in force.
+	StageBack(g gate.Generation) (gate.GenerationWriter, error)
 	// Vouch records a newer manifest for the version in force.
 	Vouch(g gate.Generation) error
-}
-
-// Reader reads what the broker keeps on one full topic. Its errors wrap those
-// of sync/mqttlink.
-type Reader interface {
-	Retained(ctx context.Context, topic string, within time.Duration) ([]byte, error)
+	// Apply applies one delta, whole or not at all. changes calls each with
+	// every change.
+	Apply(d gate.Delta, changes func(each func(gate.Change) error) error) error
+	// Rebase builds the whole version g from the version in force, which has
+	// the same content. done is false when what came out has another digest.
+	Rebase(g gate.Generation) (done bool, err error)
 }
 
 // Fault is what is wrong with the set; the zero Fault says that nothing is.
 type Fault struct {
-	Code   health.Code // data_refused
+	Code health.Code // data_refused
+	// Reason is a code that does not change: one of [signed.Refusal], or of
+	// this package.
+	Reason string
 	Detail string
 }
+
+// The reasons of this package.
+const (
+	codeMalformed  = "malformed"      // signed, and cannot be read
+	codeMisfit     = "misfit"         // its parts do not fit each other, or nothing leads there
+	codeOtherData  = "other_data"     // other data under a number that is taken
+	codeOtherBase  = "other_base"     // a delta for another base
+	codeWrongChunk = "wrong_chunk"    // a chunk that is not the one that is named
+	codeNobody     = "nobody_answers" // chunks are asked for in vain
+	codeNotThere   = "not_there"      // the broker does not have it
+	codeNoRoom     = "no_room"        // the disk is too full
+	codeStore      = "store"          // the store did not take it
+)
 
 // Status is a set as it stands.
 type Status struct {
 	Set     string
 	Version uint64 // in force; 0: none
-	Target  uint64 // being fetched; 0: none
-	// Chunks of the target: those that are in the store's staging, and all.
-	Done, Chunks int
-	Fetched      uint64 // bytes of chunks since the start
-	Again        uint64 // chunks that had to be read again
-	Refused      uint64 // manifests refused since the start
-	Fault        Fault
+	Base    uint64 // the whole version from which that has grown
+	Target  uint64 // on the way to; 0: nothing is under way
+	// Done and Chunks are the messages of the target that are here, and all
+	// of them; Bytes and OfBytes the same in bytes.
+	Done, Chunks   int
+	Bytes, OfBytes int64
+	// Rate is bytes a second of late, Left what is left at that; 0: unknown.
+	Rate    int64
+	Left    time.Duration
+	Fetched uint64 // bytes of chunks and deltas since the start
+	Again   uint64 // chunks that had to be fetched again
+	Wrong   uint64 // chunks that were not the ones they were said to be
+	Deltas  uint64 // deltas applied since the start
+	Stale   uint64 // deltas that came and are in force already
+	Refused uint64 // manifests and deltas refused since the start
+	Fault   Fault
 }
 
 // Options of a Fetcher. The callbacks may be nil.
@@ -67,192 +100,97 @@ type Options struct {
 	Verifier *signed.Verifier
 	Moment   func() signed.Moment
 	Store    Store
-	// OnSwitch is told when a version came into force.
+	Courier  *Courier
+	// Dir is where chunks wait until the version is in force; only this
+	// Fetcher writes there.
+	Dir string
+	// Reserve is how many bytes of the disk are left free; 0 means 64 MiB.
+	Reserve int64
+	// OnSwitch is told what came into force: a whole version, or one that a
+	// delta has led to.
 	OnSwitch func(g gate.Generation)
-	// OnVerified is told the `iat` of each manifest that was taken, by which
-	// the clock's floor may rise.
+	// OnVerified is told the `iat` of each manifest that was taken and of each
+	// delta that was applied, by which the clock's floor may rise.
 	OnVerified func(issued time.Time)
 	// OnFault is told when [Status.Fault] changes. It must not block.
 	OnFault func(Fault)
+	// OnProgress is told now and then that Status has moved on, and when a
+	// fetch begins or ends. It must not block.
+	OnProgress func()
 }
 
 // Fetcher keeps one set up to date.
 type Fetcher struct {
 	o    Options
-	link Reader
+	link Link
+	dir  chunkDir
 	log  *slog.Logger
 	wake chan struct{} // holds one token
 
-	take sync.Mutex // held while a manifest is taken; guards the following
-	held []byte     // a manifest whose key was not known
-	kept []byte     // the newest that was taken
+	take sync.Mutex    // held while a document is taken; guards the following
+	held []byte        // a manifest whose key was not known
+	kept []byte        // the newest that was taken
+	last wire.Manifest // the same, read; Ver 0: none
 
-	mu     sync.Mutex // guards all following; never held while calling out
-	target *target    // wanted; nil when the store has it
-	vouch  *gate.Generation
-	cancel context.CancelCauseFunc // ends the fetching under way
-	ups    int                     // connections so far
-	newest uint64                  // highest version ever taken
-	// Why the last manifest was refused, and why the fetching does not get on.
-	refusal, trouble string
-	st               Status
+	mu      sync.Mutex // guards all following; never held while calling out
+	target  *target    // of the newest manifest; nil before the first
+	arrived map[uint64]*delta
+	lacking map[uint64]bool
+	foreign bool      // the target's base could not be built here
+	start   time.Time // when the target's base may be fetched; zero: not drawn
+	prefer  way       // how the last chunk came
+	drawn   bool      // prefer says something
+	cancel  context.CancelCauseFunc
+	ups     int // connections so far
+	// Why the last manifest or delta was refused, and why the fetching does
+	// not get on.
+	refusal, badDelta, trouble refusal
+	turn                       uint64 // of judge
+	st                         Status
+	meter                      meter
+	told                       time.Time // of OnProgress
 }
 
-// target is a version to fetch.
-type target struct {
-	m   wire.Manifest
-	gen gate.Generation
-}
-
-// New makes a Fetcher and subscribes the manifest. It belongs before the
-// link's Run.
+// New makes a Fetcher and subscribes manifest and deltas. It belongs before
+// the link's Run.
 func New(o Options, link *mqttlink.Link, log *slog.Logger) *Fetcher {
 	f := newFetcher(o, link, log)
 	link.Add(mqttlink.Subscription{
 		Filter: o.Topics.Manifest(o.Set), QoS: 1, Queue: 2, MaxBody: signed.MaxSize(signed.TypeManifest),
 		Handle: func(_ string, body []byte, _ bool) { f.TakeManifest(body) },
 	})
+	// At most 300 of them are kept, a few KiB each. What the queue has no room
+	// for is read by its topic.
+	link.Add(mqttlink.Subscription{
+		Filter: o.Topics.Deltas(o.Set), QoS: 1, Queue: 64, Once: true, MaxBody: maxDeltaBody,
+		Handle: func(topic string, body []byte, _ bool) {
+			if a, ok := o.Topics.Parse(topic); ok && a.Kind == wire.KindDelta {
+				f.TakeDelta(a.N, body)
+			}
+		},
+	})
 	link.OnUp(f.Up)
 	return f
 }
 
-func newFetcher(o Options, link Reader, log *slog.Logger) *Fetcher {
-	f := &Fetcher{o: o, link: link, log: log, wake: make(chan struct{}, 1)}
+// maxDeltaBody bounds the document of a delta, in bytes: what a manifest may
+// name.
+const maxDeltaBody = 64 << 10
+
+func newFetcher(o Options, link Link, log *slog.Logger) *Fetcher {
+	if o.Reserve == 0 {
+		o.Reserve = 64 << 20
+	}
+	f := &Fetcher{
+		o: o, link: link, dir: chunkDir{o.Dir}, log: log, wake: make(chan struct{}, 1),
+		arrived: make(map[uint64]*delta), lacking: make(map[uint64]bool),
+	}
 	f.st.Set = o.Set
 	if g, ok := o.Store.Generation(o.Set); ok {
-		f.newest, f.kept = g.Version, g.Manifest
+		f.kept = g.Manifest
+		f.last, _ = readKept(g.Manifest)
 	}
 	return f
-}
-
-// TakeManifest takes a manifest as it came; an empty body means that the topic
-// was cleared and changes nothing. It may block for the store's disk, so it
-// belongs on a queue's goroutine.
-func (f *Fetcher) TakeManifest(compact []byte) {
-	if len(compact) == 0 {
-		return
-	}
-	f.take.Lock()
-	defer f.take.Unlock()
-	f.takeManifest(compact)
-}
-
-// Retry takes again the manifest that was refused for want of its key.
-// Whoever brings new keys into force calls it.
-func (f *Fetcher) Retry() {
-	f.take.Lock()
-	defer f.take.Unlock()
-	if held := f.held; held != nil {
-		f.held = nil
-		f.takeManifest(held)
-	}
-}
-
-func (f *Fetcher) takeManifest(compact []byte) {
-	have, inForce := f.o.Store.Generation(f.o.Set)
-	if inForce && string(have.Manifest) == string(compact) {
-		f.judge(func() { f.refusal = "" })
-		return
-	}
-	f.mu.Lock()
-	newest := max(f.newest, have.Version)
-	wanted := f.target
-	f.mu.Unlock()
-	d, err := f.o.Verifier.Verify(signed.TypeManifest, f.o.Set, compact, f.o.Moment(), signed.Options{AtLeast: newest})
-	if err != nil {
-		f.held = nil
-		if r, ok := errors.AsType[*signed.Refusal](err); ok && r.Code == signed.CodeUnknownKey {
-			f.held = compact // the trust list that knows it may be on its way
-			if f.o.Verifier.Trust().Ver == 0 {
-				return // no list at all yet: that is the fault, not this manifest
-			}
-		}
-		f.refuse(err)
-		return
-	}
-	m, err := wire.ParseManifest(d.Payload)
-	if err != nil {
-		f.refuse(err)
-		return
-	}
-	g, err := m.Generation(compact)
-	if err != nil {
-		f.refuse(err)
-		return
-	}
-	switch {
-	case inForce && g.Version == have.Version:
-		err = f.vouchFor(g, have)
-	case wanted != nil && g.Version == wanted.gen.Version:
-		err = f.vouchLater(g, wanted)
-	default:
-		f.want(&target{m, g})
-	}
-	if err != nil {
-		f.refuse(err)
-		return
-	}
-	f.kept = compact
-	f.judge(func() { f.refusal = "" })
-	if f.o.OnVerified != nil {
-		f.o.OnVerified(d.Iat)
-	}
-}
-
-// mend fetches again what the store has lost: a file that proved damaged.
-func (f *Fetcher) mend() {
-	if _, ok := f.o.Store.Generation(f.o.Set); ok {
-		return
-	}
-	f.take.Lock()
-	defer f.take.Unlock()
-	if f.kept != nil {
-		f.takeManifest(f.kept)
-	}
-}
-
-// vouchFor takes a manifest that names the version in force again.
-func (f *Fetcher) vouchFor(g, have gate.Generation) error {
-	if g.Digest != have.Digest {
-		return fmt.Errorf("other data under version %d, which is in force", g.Version)
-	}
-	if !g.Issued.After(have.Issued) {
-		return nil
-	}
-	f.log.Info("version vouched for again", "version", g.Version, "issued", g.Issued)
-	return f.o.Store.Vouch(g)
-}
-
-// vouchLater takes a manifest that names the version being fetched again.
-func (f *Fetcher) vouchLater(g gate.Generation, wanted *target) error {
-	if g.Digest != wanted.gen.Digest {
-		return fmt.Errorf("other data under version %d, which is being fetched", g.Version)
-	}
-	if !g.Issued.After(wanted.gen.Issued) {
-		return nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.vouch == nil || g.Issued.After(f.vouch.Issued) {
-		f.vouch = &g
-	}
-	return nil
-}
-
-// errNewer ends the fetching of a version that nobody wants any more.
-var errNewer = errors.New("a newer version came")
-
-func (f *Fetcher) want(t *target) {
-	f.mu.Lock()
-	f.target, f.vouch = t, nil
-	f.newest = t.gen.Version
-	f.st.Target, f.st.Done, f.st.Chunks = t.gen.Version, 0, len(t.m.Chunks)
-	cancel := f.cancel
-	f.mu.Unlock()
-	if cancel != nil {
-		cancel(errNewer)
-	}
-	f.rouse()
 }
 
 // Up is told by the link that there is a new connection: waiting ends.
@@ -273,31 +211,77 @@ func (f *Fetcher) rouse() {
 // Status gives the set as it stands.
 func (f *Fetcher) Status() Status {
 	g, _ := f.o.Store.Generation(f.o.Set)
+	base, _, _ := f.o.Store.Base(f.o.Set)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.st
-	st.Version = g.Version
+	st.Version, st.Base = g.Version, base
+	if st.Target != 0 {
+		if st.Rate = f.meter.rate(time.Now()); st.Rate > 0 {
+			st.Left = time.Duration(float64(st.OfBytes-st.Bytes) / float64(st.Rate) * float64(time.Second)).Round(time.Second)
+		}
+	}
 	return st
 }
 
-func (f *Fetcher) refuse(err error) {
-	why := err.Error()
+// refusal is a reason with its code.
+type refusal struct {
+	code, detail string
+	turn         uint64 // of judge: the latest word is the one that is shown
+}
+
+func (r refusal) Error() string { return r.code + ": " + r.detail }
+
+func reasonOf(err error) refusal {
 	if r, ok := errors.AsType[*signed.Refusal](err); ok {
-		why = r.Code + ": " + r.Detail
+		return refusal{code: r.Code, detail: r.Detail}
 	}
-	f.judge(func() { f.st.Refused++; f.refusal = why })
+	if r, ok := errors.AsType[refusal](err); ok {
+		return r
+	}
+	code := codeMalformed
+	switch {
+	case errors.Is(err, errWrongChunk):
+		code = codeWrongChunk
+	case errors.Is(err, errNobody):
+		code = codeNobody
+	case errors.Is(err, mqttlink.ErrNothingRetained), errors.Is(err, errCleared):
+		code = codeNotThere
+	case errors.Is(err, errBadVersion):
+		code = codeMisfit
+	case isStore(err):
+		code = codeStore
+	}
+	return refusal{code: code, detail: err.Error()}
+}
+
+func isStore(err error) bool {
+	_, ok := errors.AsType[storeError](err)
+	return ok
+}
+
+func (f *Fetcher) refuse(err error) {
+	r := reasonOf(err)
+	f.judge(func() { f.st.Refused++; f.refusal = r })
 }
 
 // judge lets change set the reasons and tells when the fault is another.
 func (f *Fetcher) judge(change func()) {
 	f.mu.Lock()
 	change()
+	f.turn++
+	var latest refusal
+	for _, r := range [...]*refusal{&f.trouble, &f.refusal, &f.badDelta} {
+		if r.code != "" && r.turn == 0 {
+			r.turn = f.turn
+		}
+		if r.turn > latest.turn {
+			latest = *r
+		}
+	}
 	var now Fault
-	switch {
-	case f.trouble != "":
-		now = Fault{health.DataRefused, f.trouble}
-	case f.refusal != "":
-		now = Fault{health.DataRefused, f.refusal}
+	if latest.code != "" {
+		now = Fault{Code: health.DataRefused, Reason: latest.code, Detail: latest.Error()}
 	}
 	changed := f.st.Fault != now
 	f.st.Fault = now
@@ -306,9 +290,15 @@ func (f *Fetcher) judge(change func()) {
 		return
 	}
 	if now.Code != "" {
-		f.log.Warn("data set: fault", "code", now.Code, "detail", now.Detail)
+		f.log.Warn("data set: fault", "code", now.Code, "reason", now.Reason, "detail", now.Detail)
 	}
 	if f.o.OnFault != nil {
 		f.o.OnFault(now)
 	}
+}
+
+func (f *Fetcher) count(change func(*Status)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.st)
 }

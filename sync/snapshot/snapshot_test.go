@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/record"
 	"gateagent/sync/wire"
 )
 
@@ -24,23 +25,34 @@ type stand struct {
 	p        *press
 	s        *memStore
 	b        *memBroker
+	dir      string
 	switched []uint64
 	faults   []string
 }
 
 func newStand(t *testing.T, trusted bool) *stand {
-	st := &stand{t: t, p: newPress(t, trusted), s: &memStore{t: t}, b: &memBroker{kept: make(map[string][]byte), reads: make(map[string]int)}}
+	st := &stand{t: t, p: newPress(t, trusted), s: &memStore{t: t}, dir: t.TempDir(), b: &memBroker{
+		kept: make(map[string][]byte), served: make(map[string][]byte), reads: make(map[string]int), wants: make(map[string]int),
+	}}
 	st.restart()
 	return st
 }
 
 // restart makes the Fetcher anew, as after a start of the program.
 func (st *stand) restart() {
+	discard := slog.New(slog.DiscardHandler)
+	c := newCourier(CourierOptions{
+		Origin: record.Origin{Site: "hn01", Gate: "g1"}, Topics: st.p.topics,
+		Sign: func(string, []byte) []byte { return make([]byte, 64) },
+	}, st.b, discard)
+	st.b.mu.Lock()
+	st.b.courier = c
+	st.b.mu.Unlock()
 	st.Fetcher = newFetcher(Options{
-		Set: "vn", Topics: st.p.topics, Verifier: st.p.verifier, Moment: st.p.moment, Store: st.s,
+		Set: "vn", Topics: st.p.topics, Verifier: st.p.verifier, Moment: st.p.moment, Store: st.s, Courier: c, Dir: st.dir, Reserve: 1,
 		OnSwitch: func(g gate.Generation) { st.switched = append(st.switched, g.Version) },
 		OnFault:  func(f Fault) { st.faults = append(st.faults, f.Detail) },
-	}, st.b, slog.New(slog.DiscardHandler))
+	}, st.b, discard)
 }
 
 func (st *stand) publish(e edition) {
@@ -140,11 +152,13 @@ func TestVouch(t *testing.T) {
 		again.Iat += 3600
 		again.Exp += 3600
 		st.TakeManifest(st.p.reprint(again))
+		synctest.Wait()
 		st.want("vouched for", 1, "")
 		if g, _ := st.s.Generation("vn"); g.Issued != issued.Add(time.Hour) || st.s.vouches != 1 {
 			t.Errorf("issued %v after %d", g.Issued, st.s.vouches)
 		}
 		st.TakeManifest(e.manifest) // the older word of the same version
+		synctest.Wait()
 		if g, _ := st.s.Generation("vn"); g.Issued != issued.Add(time.Hour) {
 			t.Errorf("issued %v", g.Issued)
 		}
@@ -300,7 +314,7 @@ func TestManifestsRefused(t *testing.T) {
 		foreign := good.m
 		foreign.Ver, foreign.Base.Version, foreign.Aud = 6, 6, "la"
 		bad := good.m
-		bad.Ver, bad.Base.Version, bad.Coding = 6, 6, "columns"
+		bad.Ver, bad.Base.Version, bad.Coding = 6, 6, "rows"
 		for name, c := range map[string]struct {
 			doc  []byte
 			want string

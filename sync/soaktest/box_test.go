@@ -86,7 +86,9 @@ func startBoxAs(t *testing.T, o *office, dir, boot, client string) *box {
 		t.Fatal(err)
 	}
 	b.fetcher = snapshot.New(snapshot.Options{
-		Set: "vn", Topics: o.topics, Verifier: verifier, Moment: moment, Store: b.sets,
+		Set: "vn", Topics: o.topics, Verifier: verifier, Moment: moment, Store: b.sets, Reserve: 1,
+		Dir:     filepath.Join(dir, "sets", "vn", "chunks"),
+		Courier: snapshot.NewCourier(snapshot.CourierOptions{Origin: origin, Topics: o.topics, Sign: id.Sign}, b.link, discard),
 	}, b.link, discard)
 	b.outbox = outbox.New(outbox.Options{
 		Origin: origin, Topics: o.topics, Sign: id.Sign, Verifier: verifier, Moment: moment,

@@ -2,8 +2,8 @@
 // makes sure that they arrived there.
 //
 // It owns the short session that a command opens for this, and the order in
-// which a data set is published: chunks first, then the manifest that names
-// them, and nothing is cleared that is still needed. It keeps no key: signing
+// which a data set is published: chunks first, then deltas, then the manifest
+// that names them, and nothing is cleared that is still needed. It keeps no key: signing
 // is done with the key that the caller opened.
 //
 // Every broker acknowledges a publish that its access list forbids and throws
@@ -48,6 +48,9 @@ const (
 type Session struct {
 	Link   *mqttlink.Link
 	Topics wire.Topics
+	// MaxRetained is how many chunks of a set are kept on the broker at most;
+	// 0: wire.MaxRetained. Boxes find the chunks either way.
+	MaxRetained int
 
 	cancel context.CancelFunc
 	done   chan error
