@@ -170,7 +170,7 @@ func (w *ChunkWriter) share(end uint64) {
 		lo := max(w.next, w.held[0].No/w.span*w.span)
 		mid := lo + (end-lo)/2
 		for mid <= w.held[0].No {
-			lo, mid = mid, mid+(end-mid)/2
+			mid += (end - mid) / 2
 		}
 		w.share(mid)
 		w.share(end)

@@ -29,7 +29,7 @@ func (s set) perPerson() float64 { return float64(s.size) / float64(s.people) }
 func writeSet(t testing.TB, p *population, span uint64) set {
 	t.Helper()
 	var out set
-	var in, back = sha256.New(), sha256.New()
+	in, back := sha256.New(), sha256.New()
 	add := func(h interface{ Write([]byte) (int, error) }) func(uint64, []byte, []byte) error {
 		return func(no uint64, value, extras []byte) error {
 			h.Write([]byte{byte(no >> 24), byte(no >> 16), byte(no >> 8), byte(no)})

@@ -315,10 +315,26 @@ func TestFitsBlocks(t *testing.T) {
 		people, blocks uint64
 		fits           bool
 	}{
-		{0, 1, true}, {0, 0, false}, {0, 2, false}, {1, 1, true}, {62, 1, true}, {63, 2, true}, {71, 1, true}, {72, 1, false},
-		{100, 2, true}, {6200, 100, true}, {5580, 100, true}, {5579, 100, false}, {7130, 100, true}, {7131, 100, false},
-		{98_000_000, 1_580_646, true}, {1 << 38, 1 << 32, false}, {maxPeople, maxBlocks, true}, {maxPeople + 1, maxBlocks, false},
-		{1<<64 - 1, 1, false}, {62, 1 << 63, false},
+		{0, 1, true},
+		{0, 0, false},
+		{0, 2, false},
+		{1, 1, true},
+		{62, 1, true},
+		{63, 2, true},
+		{71, 1, true},
+		{72, 1, false},
+		{100, 2, true},
+		{6200, 100, true},
+		{5580, 100, true},
+		{5579, 100, false},
+		{7130, 100, true},
+		{7131, 100, false},
+		{98_000_000, 1_580_646, true},
+		{1 << 38, 1 << 32, false},
+		{maxPeople, maxBlocks, true},
+		{maxPeople + 1, maxBlocks, false},
+		{1<<64 - 1, 1, false},
+		{62, 1 << 63, false},
 	} {
 		if got := FitsBlocks(c.people, c.blocks); got != c.fits {
 			t.Errorf("%d people in %d blocks: %v", c.people, c.blocks, got)
