@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -71,12 +72,9 @@ broker = "%s"
 [trust]
 root_keys = ["%s"]
 
-[keys]
-entry_file = "%s"
-
+# Its key is in no file: central hands it to this gate.
 [[set]]
 name = "%s"
-key_file = "%s"
 
 [page]
 listen = "%s"
@@ -104,7 +102,7 @@ func (d *demo) startBox(ctx context.Context) error {
 	}
 	socket := d.path("agent.sock")
 	config := fmt.Sprintf(boxConfig, site, gateID, d.path("box"), d.world.url, d.world.signers[signed.RoleRoot].Root(),
-		d.world.keyFile(signed.EntrySet), setName, d.world.keyFile(setName), b.page, socket)
+		setName, b.page, socket)
 	if err := os.WriteFile(d.path("gateagent.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -128,7 +126,12 @@ func (d *demo) startBox(ctx context.Context) error {
 	return b.follow()
 }
 
-// untilReady waits until the agent has data, policy and believable time.
+// well says whether a component has no fault.
+func well(s localapi.Status, name string) bool {
+	return slices.ContainsFunc(s.Components, func(c localapi.Component) bool { return c.Name == name && c.Fault == nil })
+}
+
+// untilReady waits until the agent has keys, data, policy and believable time.
 func (b *box) untilReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -137,7 +140,8 @@ func (b *box) untilReady(ctx context.Context) error {
 		s, err := b.client.Status(ctx)
 		if err == nil {
 			last = s
-			if len(s.Sets) == 1 && s.Sets[0].Version == 1 && s.Policy.Version == 1 && s.Clock == gate.ClockCentral.String() {
+			if len(s.Sets) == 1 && s.Sets[0].Version == 1 && s.Sets[0].HasKey && s.Policy.Version == 1 &&
+				s.Clock == gate.ClockCentral.String() && well(s, "keys") {
 				return nil
 			}
 		}

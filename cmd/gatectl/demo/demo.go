@@ -128,7 +128,7 @@ func (d *demo) run(ctx context.Context) (s Summary, err error) {
 		{fmt.Sprintf("%d people are reduced, signed and published", crowd+listed(rounds)), func() error {
 			return d.world.publishPeople(ctx, d.Seed, today, slices.Concat(rounds...))
 		}},
-		{"gateagent starts, takes data, policy and time", func() error { return d.startBox(ctx) }},
+		{"gateagent starts, takes keys, data, policy and time", func() error { return d.startBox(ctx) }},
 	}
 	for _, s := range steps {
 		if err := d.step(s.what, s.do); err != nil {

@@ -61,7 +61,7 @@ var truth = []row{
 	{name: "quarantine ended yesterday", facts: &facts{quarantine: -1}, level3: manual, level4: deny},
 	{name: "quarantine until tomorrow", facts: &facts{quarantine: 1}, level3: alert, level4: alert},
 	{name: "positive, not recovered", facts: &facts{positive: 5}, level3: alert, level4: alert},
-	{name: "second dose yesterday (needs two dates)", facts: &facts{doses: []dose{{1, 2, 40}, {2, 2, 1}}}, level3: manual, level4: manual},
+	{name: "second dose yesterday, first 40 days ago", facts: &facts{doses: []dose{{1, 2, 40}, {2, 2, 1}}}, level3: notice, level4: manual},
 	{name: "not on the list", level3: manual, level4: manual},
 	{name: "card whose data contradict each other", facts: &facts{doses: []dose{{1, 2, 90}, {2, 2, 60}}}, text: "contradicting", level3: manual, level4: manual},
 	{name: "damaged code", show: damaged, facts: &facts{doses: []dose{{1, 2, 90}, {2, 2, 60}}}, level3: retry, level4: retry},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -23,7 +22,9 @@ import (
 	"gateagent/cmd/gatectl/people"
 	"gateagent/cmd/gatectl/publish"
 	"gateagent/sync/central"
+	"gateagent/sync/identity"
 	"gateagent/sync/mqttlink"
+	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -39,8 +40,8 @@ type world struct {
 
 	embedded *mochi.Server // nil when another broker is used
 	signers  map[signed.Role]signed.Signer
-	setKey   gate.Key
-	entryKey gate.Key
+	set      sealed.Secret
+	entry    sealed.Secret
 	session  *publish.Session
 
 	cancel context.CancelFunc
@@ -115,7 +116,9 @@ func (*letIn) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return
 func (*letIn) OnACLCheck(*mochi.Client, string, bool) bool { return true }
 
 // makeKeys draws all keys. The private ones of a real central lie under a
-// passphrase (gatectl keygen); those of the demo die with it.
+// passphrase (gatectl keygen); those of the demo die with it. The secrets of set
+// and entries are written nowhere: central hands them to the gate, which holds
+// them in memory.
 func (w *world) makeKeys() error {
 	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck} {
 		s, err := signed.NewSigner("demo-"+string(role), role)
@@ -124,32 +127,44 @@ func (w *world) makeKeys() error {
 		}
 		w.signers[role] = s
 	}
-	for file, secret := range map[string]*gate.Key{setName: &w.setKey, signed.EntrySet: &w.entryKey} {
+	for _, secret := range []*sealed.Secret{&w.set, &w.entry} {
 		key, err := newKey()
 		if err != nil {
 			return err
 		}
-		*secret = key
-		text, err := signed.EncodeSecret("demo-"+file, file, key)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(w.keyFile(file), text, 0o600); err != nil {
-			return fmt.Errorf("write a key: %w", err)
-		}
+		secret.Key = key
 	}
+	w.set.Set, w.set.Kid = setName, "demo-"+setName
+	w.entry.Set, w.entry.Kid = signed.EntrySet, "demo-"+signed.EntrySet
 	return nil
 }
 
-func (w *world) keyFile(set string) string { return w.dir + "/" + set + ".jwk" }
+// handOut gives the keys that the gate may have.
+func (w *world) handOut(record.Origin) ([]sealed.Secret, error) {
+	return []sealed.Secret{w.set, w.entry}, nil
+}
+
+// pins lists the identity of the gate, as its technician would have told it to
+// central: the box makes it at its first start, here a moment before.
+func (w *world) pins() (*central.Pins, error) {
+	id, err := identity.Load(w.dir + "/box/identity")
+	if err != nil {
+		return nil, err
+	}
+	pins, err := central.LoadPins("", false)
+	if err != nil {
+		return nil, err
+	}
+	return pins, pins.Pin(origin(), id.Public())
+}
 
 // subject is the pseudonym by which entries name a person.
 func (w *world) subject(n gate.Number) string {
-	return gate.NewPseudonymer(w.entryKey).Of(n).String()
+	return gate.NewPseudonymer(w.entry.Key).Of(n).String()
 }
 
 func (w *world) startCentral(ctx context.Context) error {
-	pins, err := central.LoadPins("", true)
+	pins, err := w.pins()
 	if err != nil {
 		return err
 	}
@@ -159,7 +174,7 @@ func (w *world) startCentral(ctx context.Context) error {
 	ctx, w.cancel = context.WithCancel(ctx)
 	go func() {
 		_, err := intake.Run(ctx, w.broker("demo-central"), central.Options{
-			Signer: w.signers[signed.RoleAck], Pins: pins, Sink: w.sink, Stored: w.sawStored,
+			Signer: w.signers[signed.RoleAck], Pins: pins, Sink: w.sink, Stored: w.sawStored, Keys: w.handOut,
 		}, w.quiet)
 		w.ended <- err
 	}()
@@ -262,7 +277,7 @@ func (w *world) publishPeople(ctx context.Context, seed uint64, today time.Time,
 		return err
 	}
 	builder := dataset.NewBuilder(dataset.Options{
-		Rule: people.Rule{AsOf: gate.DayOf(today), Settle: people.DefaultSettle}, Key: w.setKey,
+		Rule: people.Rule{AsOf: gate.DayOf(today), Settle: people.DefaultSettle}, Key: w.set.Key,
 	})
 	defer builder.Close() //nolint:errcheck // nothing of it is on the disk
 	bad, err := builder.ReadAll(ctx, list, 0)
@@ -274,7 +289,7 @@ func (w *world) publishPeople(ctx context.Context, seed uint64, today time.Time,
 	}
 	folder := dataset.NewFolder(w.dir + "/set")
 	m, _, err := folder.WriteBase(ctx, builder, dataset.Head{
-		Set: setName, Version: 1, KeyID: "demo-" + setName, KeyHold: wire.KeyHoldFile,
+		Set: setName, Version: 1, KeyID: w.set.Kid, KeyHold: wire.KeyHoldMemory,
 		Issued: today, Expires: today.Add(validFor),
 	}, nil)
 	if err != nil {
