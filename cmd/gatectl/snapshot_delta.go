@@ -179,8 +179,8 @@ func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.
 		fmt.Fprintf(out, "note: a new base is due: %s\n", changed.Due)
 	}
 	fmt.Fprintf(out, "\nNext: gatectl snapshot publish %s --broker mqtt://BROKER:1883\n", folder.Dir())
-	if people := uint64(changed.Counts.People); people+people/9 < people+uint64(changed.Gone) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d people are gone; was the list cut off? Whoever is missing comes out UNKNOWN\n", changed.Gone)
+	if before := changed.Counts.People - changed.New + changed.Gone; changed.Gone > before/10 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d of %d people are gone; was the list cut off? Whoever is missing comes out UNKNOWN\n", changed.Gone, before)
 	}
 	return next, nil
 }

@@ -18,6 +18,7 @@ import (
 	"gateagent/agent/hint"
 	"gateagent/cmd/gatectl/dataset"
 	"gateagent/cmd/gatectl/keyring"
+	"gateagent/cmd/gatectl/people"
 	"gateagent/sync/wire"
 )
 
@@ -38,7 +39,7 @@ by month, extras, lists. FILE.db is a set as it lies on a box, below storage.dir
 sets/NAME; deltas that the box has not folded into it are not in it. Of a manifest alone
 it shows what the manifest says. Nothing is verified: gates do that.
 
---lookup looks one person up. The number is read from the first line of standard input,
+--lookup only looks one person up. The number is read from the first line of standard input,
 or asked for, so that no list of processes shows it; it is shown masked. It needs the
 secret of the set.`,
 		Example: `  gatectl snapshot inspect vn
@@ -60,6 +61,9 @@ func (i *inspectFlags) run(cmd *cobra.Command, path string) error {
 		return fmt.Errorf("inspect: %w", err)
 	}
 	out := cmd.OutOrStdout()
+	if i.lookup {
+		out = io.Discard // but for what is found
+	}
 	var view dataset.View
 	switch {
 	case info.IsDir():
@@ -129,7 +133,7 @@ func showManifest(out io.Writer, m wire.Manifest) {
 		where = "memory only"
 	}
 	fmt.Fprintf(out, "pseudonyms under %s, which boxes hold in %s\n", b.KeyID, where)
-	fmt.Fprintf(out, "base %d: %d people, %d with extras, in %d blocks of %d-byte records from %s\n", b.Version, b.People, b.Extras, b.Blocks, b.Width, b.BaseDay)
+	fmt.Fprintf(out, "base %d: %d people, %d with extras, in %s of %d-byte records from %s\n", b.Version, b.People, b.Extras, count(int(b.Blocks), "block"), b.Width, b.BaseDay)
 	if len(b.Lists) > 0 {
 		fmt.Fprintf(out, "  lists: %s\n", strings.Join(b.Lists, ", "))
 	}
@@ -189,7 +193,7 @@ func showFile(out io.Writer, g gate.Generation, size int64) {
 	}
 	fmt.Fprintf(out, "set %s, version %d, vouched for %s\n", g.Set, g.Version, g.Issued.UTC().Format(time.RFC3339))
 	fmt.Fprintf(out, "pseudonyms under %s, which the box holds in %s\n", g.KeyID, where)
-	fmt.Fprintf(out, "%d people, %d with extras, in %d blocks of %d-byte records from %s\n", g.People, g.Extras, g.Blocks, g.Width, g.BaseDay)
+	fmt.Fprintf(out, "%d people, %d with extras, in %s of %d-byte records from %s\n", g.People, g.Extras, count(int(g.Blocks), "block"), g.Width, g.BaseDay)
 	fmt.Fprintf(out, "  %d KiB", kib(size))
 	if g.People > 0 {
 		fmt.Fprintf(out, ", %.2f bytes a person", float64(size)/float64(g.People))
@@ -258,10 +262,10 @@ func (i *inspectFlags) find(cmd *cobra.Command, v dataset.View) error {
 	}
 	out := cmd.OutOrStdout()
 	if !f.Found {
-		fmt.Fprintf(out, "\n%v is not in version %d\n", n, v.Version)
+		fmt.Fprintf(out, "%v is not in version %d of %s\n", n, v.Version, v.Set)
 		return nil
 	}
-	fmt.Fprintf(out, "\n%v is in version %d:\n", n, v.Version)
+	fmt.Fprintf(out, "%v is in version %d of %s:\n", n, v.Version, v.Set)
 	for _, said := range sayFacts(f) {
 		fmt.Fprintf(out, "  %s\n", said)
 	}
@@ -337,7 +341,7 @@ func sayFacts(f gate.Facts) (said []string) {
 		said = append(said, "on the list "+m.List+sayWindow(m.Window))
 	}
 	for _, o := range e.Others[:e.OtherN] {
-		said = append(said, fmt.Sprintf("provider %d: code %d, day %v", o.Provider, o.Code, o.Day))
+		said = append(said, fmt.Sprintf("%s: code %d, day %v", people.ProviderName(o.Provider), o.Code, o.Day))
 	}
 	if e.Beyond {
 		said = append(said, "more than this version reads: UNKNOWN")

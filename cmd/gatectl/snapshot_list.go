@@ -33,7 +33,8 @@ const listHelp = `A list is CSV with a header line, or JSON lines; "-" is standa
                     2021-12-01, 2022-01-31, mon-fri 07:30-18:00
   facts             school:3@2021-09-01                  provider, its code 0 to 255, a day;
                     also social-security, health-insurance
-  name,born,issued  what the card says, for --check-bits only: 1990-12-31, 1990-12 or 1990
+  name,born,issued  what the card says, for --check-bits: days like 1990-12-31; of a birth
+                    1990-12 or 1990 may be known, which gives no check bits
 
 A window of a list has days (either end may be missing), weekdays (mon-fri, sat+sun) and
 hours (22:00-06:00 goes over midnight); each may be left out. The deny and watch lists of

@@ -259,6 +259,16 @@ var providers = map[string]gate.Provider{
 	"school":           gate.ProviderSchool,
 }
 
+// ProviderName gives the name of a provider in lists, or its number.
+func ProviderName(p gate.Provider) string {
+	for name, o := range providers {
+		if o == p {
+			return name
+		}
+	}
+	return fmt.Sprintf("provider %d", p)
+}
+
 // addFact reads "school:3@2021-09-01"; the day may be missing.
 func (p *Person) addFact(v []byte) error {
 	what, on, dated := strings.Cut(string(v), "@")
