@@ -15,6 +15,7 @@ const (
 	maxPairUp = 10  // finders that pairs are made of
 	pairReach = 0.2 // of the side: how far from its place the third is sought
 	thirdFit  = 0.5 // least score of the third
+	crossFit  = 0.3 // and of its middle row and column
 )
 
 // keep remembers finders found in any pass, in pixels of the picture.
@@ -123,6 +124,9 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 			for i := -steps; i <= steps; i++ {
 				fi, fj := 0.75*float32(i), 0.75*float32(j)
 				qx, qy := px+fi*ux-fj*uy, py+fi*uy+fj*ux
+				if p.crossScore(qx, qy, ux, uy) < crossFit {
+					continue
+				}
 				if s := p.finderScore(qx, qy, ux, uy); s > best.score {
 					best = place{qx, qy, s, kind}
 				}
@@ -167,4 +171,14 @@ func (p *patch) finderScore(x, y, ux, uy float32) float32 {
 		}
 	}
 	return sum / 65
+}
+
+// crossScore is the same of what tells most: the middle, and on the axes the
+// light and the dark ring.
+func (p *patch) crossScore(x, y, ux, uy float32) float32 {
+	sum := p.lit(x, y)
+	for _, d := range [...][2]float32{{ux, uy}, {-ux, -uy}, {uy, -ux}, {-uy, ux}} {
+		sum += p.lit(x+3*d[0], y+3*d[1]) - p.lit(x+2*d[0], y+2*d[1])
+	}
+	return sum / 9
 }

@@ -29,7 +29,7 @@
 //
 // Each of them is bounded, so that no picture costs more than a set multiple of
 // an empty one. Once buffers have grown, a picture without a text costs no
-// allocation, and one with it the text.
+// allocation; one with it the text, and what gozxing takes to restore blocks.
 package qr
 
 import (

@@ -30,7 +30,7 @@ type reader struct {
 	duos     []duo
 	tries    int // triples that may still be looked at
 	fits     int // models that may still be fitted to them
-	looks    int // places that may still be prepared
+	looks    int // pixels that may still be prepared
 	bends    int // bent models that may still be tried
 	efforts  int // and symbols that may still be tried with all means
 	pixels   int // of patches that may still be cut
@@ -79,7 +79,7 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 		return nil, fmt.Errorf("read QR: %w", err)
 	}
 	r.codes, r.doubt, r.like = r.codes[:0], Code{}, 0
-	r.tries, r.fits, r.looks = maxTries, maxFits, maxLooks
+	r.tries, r.fits, r.looks = maxTries, maxFits, leastLooks+g.Width*g.Height/lookShare
 	r.bends, r.efforts, r.pixels = maxBends, maxEfforts, maxPixels
 	if g.Width < leastSide || g.Height < leastSide {
 		return r.codes, nil
@@ -370,7 +370,8 @@ const (
 	maxTries   = 10      // triples whose patches are looked at in vain
 	maxFits    = 6       // models that are fitted in vain
 	maxPixels  = 500_000 // of those patches
-	maxLooks   = 5       // places that are prepared
+	leastLooks = 120_000 // pixels that are prepared,
+	lookShare  = 3       // and besides, a part of the picture
 	maxEfforts = 4       // symbols that equaliser and erasures are tried on
 	maxBends   = 3
 	bendGain   = 0.03 // how much better a bent model must be to be believed

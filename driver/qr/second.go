@@ -203,9 +203,11 @@ func (r *reader) look(g *frame.Gray, w window, module float32, ways []preparatio
 		if p.shrink > 1 && module > 0 && module < 2*float32(p.shrink) {
 			continue // too small for that
 		}
-		if r.looks--; r.looks < 0 {
-			return false
+		cost := (w.right - w.left) * (w.bottom - w.top) / (p.shrink * p.shrink)
+		if cost > r.looks {
+			continue
 		}
+		r.looks -= cost
 		r.prepare(g, w, p)
 		if r.passPrepared(g, w, p) {
 			return true
