@@ -29,6 +29,41 @@ const (
 	ReasonOutsideWindow    Reason = "outside_window"      // not one of the person's own days and hours
 )
 
+// Reasons of vaccine passports: why one does not count, or what it lacks.
+const (
+	ReasonPassport          Reason = "passport"           // it counts, and turned the outcome
+	ReasonPassportMalformed Reason = "passport_malformed" // no passport, or none that can be read
+	ReasonPassportUnknown   Reason = "passport_unknown"   // nobody we trust signed it
+	ReasonPassportForged    Reason = "passport_forged"    // its signature does not hold
+	ReasonPassportUsage     Reason = "passport_usage"     // signed by a key that is for other events
+	ReasonPassportEarly     Reason = "passport_early"     // issued after now
+	ReasonPassportExpired   Reason = "passport_expired"
+	ReasonPassportRevoked   Reason = "passport_revoked"
+	ReasonPassportMismatch  Reason = "passport_mismatch" // not the holder of the card
+	ReasonNeedsCard         Reason = "needs_card"        // show the ID card as well
+)
+
+// Reasons of passes.
+const (
+	ReasonPass          Reason = "pass" // it counts
+	ReasonPassMalformed Reason = "pass_malformed"
+	ReasonPassUnknown   Reason = "pass_unknown" // no key we trust signed it
+	ReasonPassForged    Reason = "pass_forged"
+	ReasonPassEarly     Reason = "pass_early"
+	ReasonPassExpired   Reason = "pass_expired"
+	ReasonPassRevoked   Reason = "pass_revoked"
+	ReasonPassSpent     Reason = "pass_spent"     // a single entry, made already
+	ReasonPassElsewhere Reason = "pass_elsewhere" // for another site, gate or zone
+)
+
+// Reasons of lists, hours and passages.
+const (
+	ReasonListed       Reason = "listed"        // on a list that lets in
+	ReasonClosed       Reason = "closed"        // outside the hours, or on a holiday
+	ReasonAntiPassback Reason = "anti_passback" // in twice without out, or out without in
+	ReasonReentry      Reason = "reentry"       // back sooner than the policy allows
+)
+
 // Reasons of RETRY and of trouble on the box.
 const (
 	ReasonUnreadable         Reason = "unreadable"          // a code is in view and cannot be read
@@ -59,5 +94,10 @@ func Reasons() []Reason {
 		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault,
 		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
 		ReasonCardDataMismatch,
+		ReasonPassport, ReasonPassportMalformed, ReasonPassportUnknown, ReasonPassportForged, ReasonPassportUsage,
+		ReasonPassportEarly, ReasonPassportExpired, ReasonPassportRevoked, ReasonPassportMismatch, ReasonNeedsCard,
+		ReasonPass, ReasonPassMalformed, ReasonPassUnknown, ReasonPassForged, ReasonPassEarly, ReasonPassExpired,
+		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
+		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry,
 	}
 }
