@@ -58,6 +58,8 @@ type vouch struct {
 	// Version is the one that it vouches for: the file's or one that deltas
 	// made of it. Should they be lost, it says nothing about what is left.
 	Version uint64 `json:"version,omitempty"`
+	// KeyHold is how that manifest lets the key be held; "" as the file says.
+	KeyHold string `json:"key_hold,omitempty"`
 }
 
 // openGeneration opens the set file at path, with the parts beside it, and
@@ -232,7 +234,7 @@ func (g *generation) close() error {
 func (g *generation) describe() gate.Generation {
 	info, v, now := g.info.Generation, g.vouched.Load(), g.grown.Load()
 	info.Version, info.People, info.Extras, info.Lists = now.version, now.people, now.extras, now.lists
-	info.Digest, info.Manifest = g.info.BaseDigest, nil
+	info.Digest, info.Manifest, info.KeyInMemory = g.info.BaseDigest, nil, g.inMemory()
 	info.Issued = time.UnixMilli(g.asOf(now)).UTC()
 	if v.Version <= now.version {
 		info.Manifest = v.Manifest
@@ -246,6 +248,17 @@ func (g *generation) describe() gate.Generation {
 		})
 	}
 	return info
+}
+
+// inMemory says whether the newest manifest lets the key be in memory only.
+func (g *generation) inMemory() bool {
+	switch v := g.vouched.Load(); {
+	case v.KeyHold == holdMemory:
+		return true
+	case v.KeyHold == holdFile && v.Version <= g.grown.Load().version:
+		return false
+	}
+	return g.info.KeyInMemory
 }
 
 func vouchPath(db string) string   { return strings.TrimSuffix(db, ".db") + ".vouch" }

@@ -359,7 +359,10 @@ func (s *Sets) Vouch(v gate.Generation) error {
 	if g == nil || g.grown.Load().version != v.Version || g.info.BaseDigest != v.Digest {
 		return fmt.Errorf("vouch for %s: version %d with this digest is not in force", v.Set, v.Version)
 	}
-	next := vouch{Issued: v.Issued.UnixMilli(), Manifest: slices.Clone(v.Manifest), Version: v.Version}
+	next := vouch{Issued: v.Issued.UnixMilli(), Manifest: slices.Clone(v.Manifest), Version: v.Version, KeyHold: holdFile}
+	if v.KeyInMemory {
+		next.KeyHold = holdMemory
+	}
 	if next.Issued <= g.asOf(g.grown.Load()) {
 		return nil
 	}
@@ -382,7 +385,7 @@ func (s *Sets) Status() []SetStatus {
 			st.Bytes, st.Files = g.size, len(g.parts)
 			st.Base, st.Deltas, st.Overlay = g.info.Base, now.version-g.info.Base, int64(now.overlay.Bytes())
 			st.KeyID, st.HasKey, st.KeyHold = g.info.KeyID, g.key.Load() != nil, holdFile
-			if g.info.KeyInMemory {
+			if g.inMemory() {
 				st.KeyHold = holdMemory
 			}
 			st.Issued = time.UnixMilli(g.asOf(now)).UTC()
