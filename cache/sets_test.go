@@ -230,11 +230,11 @@ func TestSwitchUnderReaders(t *testing.T) {
 		maxFile          int64
 	}{
 		"one file": {300, 500, 0},
-		"parts":    {40, 40_000, 256 << 10},
+		"parts":    {30, 25_000, 256 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() {
-				c.switches = 40
+			if testing.Short() || race {
+				c.switches /= 5
 			}
 			switchUnderReaders(t, c.switches, c.people, c.maxFile)
 		})
@@ -443,12 +443,19 @@ func TestSetsKillAndReopen(t *testing.T) {
 		t.Skip("kills children; not with -short")
 	}
 	n := kills(t)
+	if race {
+		n = (n + 2) / 3
+	}
 	for _, role := range []string{"stage", "parts", "back"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
 			s := cachetest.Survivor{Dir: memDir(t), Done: map[uint64]uint64{}}
 			for i := range n {
-				if err := s.Kill(role, time.Duration(20+137*i%700)*time.Millisecond); err != nil {
+				after := time.Duration(20+137*i%700) * time.Millisecond
+				if race {
+					after *= 4
+				}
+				if err := s.Kill(role, after); err != nil {
 					t.Fatal(err)
 				}
 				checkAfterKill(t, role, &s)

@@ -109,7 +109,6 @@ func stageForEver(role, dir string) error {
 	if g, ok := s.Generation(SetName); ok {
 		step = kind.stepOf(g.Version)
 	}
-	fmt.Println("open", step)
 	people := People(StagePeople, 1)
 	v := Version{bodies: map[gate.Pseudonym][]byte{}}
 	v.rows = rowsOf(Key(1), people)
@@ -117,6 +116,7 @@ func stageForEver(role, dir string) error {
 		return err
 	}
 	p := gate.NewPseudonymer(Key(1))
+	fmt.Println("open", step)
 	for {
 		step++
 		NamePeople(people, step)
