@@ -26,43 +26,50 @@ var (
 
 func number(n int) gate.Number { return gate.Number(fmt.Sprintf("0010900%05d", n)) }
 
+// heads is the header line of fictional lists.
+const heads = "id,doses,positive,recovered,tests,flags,quarantine_until,lists,valid_to,name,born,issued,hours,facts\n"
+
 // fictional makes a list of people of every kind, as CSV: those with the
-// numbers of who, in that order. What they are like depends on the number and
-// on the year.
+// numbers of who, in that order.
 func fictional(who []int, year int) string {
 	var b strings.Builder
-	b.WriteString("id,doses,positive,recovered,tests,flags,quarantine_until,lists,valid_to,name,born,issued,hours,facts\n")
-	day := func(ago int) string { return (asOf - gate.Day(ago)).String() }
+	b.WriteString(heads)
 	for _, n := range who {
-		r := rand.New(rand.NewPCG(uint64(n), uint64(year)))
-		var c [14]string
-		c[0] = string(number(n))
-		c[9], c[10], c[11] = fmt.Sprintf("Nguyễn Văn Mẫu %d", n), "1990-05-17", "2021-08-20"
-		switch k := r.IntN(20); {
-		case k < 11:
-			d := 20 + r.IntN(200)
-			c[1] = "1/2@" + day(d+30) + ";2/2@" + day(d)
-		case k == 11:
-			c[1] = "1/2@" + day(40) + ";2/2@" + day(r.IntN(14))
-		case k == 12:
-			c[1] = "1/2@" + day(r.IntN(60))
-		case k == 13:
-			c[2] = day(r.IntN(20))
-		case k == 14:
-			c[3], c[1] = day(r.IntN(180)), "1/2@"+day(3)
-		case k == 15:
-			c[4] = "pcr:neg@" + day(1) + "T08:30:00+07:00;antigen:neg@" + day(0) + "T09:00:00+07:00"
-		case k == 16:
-			c[5], c[6], c[3] = "quarantine", day(-5), day(90)
-		case k == 17:
-			c[7] = []string{"staff", "visitors@2021-12-01..2022-01-31 mon-fri 07:30-18:00", "deny;staff"}[r.IntN(3)]
-			c[8] = day(-40)
-		case k == 18:
-			c[12], c[13] = "mon-fri 08:00-17:00", "school:3@2021-09-01"
-		}
-		b.WriteString(strings.Join(c[:], ",") + "\n")
+		b.WriteString(line(n, year))
 	}
 	return b.String()
+}
+
+// line makes one person, whose facts depend on the number and the year.
+func line(n, year int) string {
+	day := func(ago int) string { return (asOf - gate.Day(ago)).String() }
+	r := rand.New(rand.NewPCG(uint64(n), uint64(year)))
+	var c [14]string
+	c[0] = string(number(n))
+	c[9], c[10], c[11] = fmt.Sprintf("Nguyễn Văn Mẫu %d", n), "1990-05-17", "2021-08-20"
+	switch k := r.IntN(20); {
+	case k < 11:
+		d := 20 + r.IntN(200)
+		c[1] = "1/2@" + day(d+30) + ";2/2@" + day(d)
+	case k == 11:
+		c[1] = "1/2@" + day(40) + ";2/2@" + day(r.IntN(14))
+	case k == 12:
+		c[1] = "1/2@" + day(r.IntN(60))
+	case k == 13:
+		c[2] = day(r.IntN(20))
+	case k == 14:
+		c[3], c[1] = day(r.IntN(180)), "1/2@"+day(3)
+	case k == 15:
+		c[4] = "pcr:neg@" + day(1) + "T08:30:00+07:00;antigen:neg@" + day(0) + "T09:00:00+07:00"
+	case k == 16:
+		c[5], c[6], c[3] = "quarantine", day(-5), day(90)
+	case k == 17:
+		c[7] = []string{"staff", "visitors@2021-12-01..2022-01-31 mon-fri 07:30-18:00", "deny;staff"}[r.IntN(3)]
+		c[8] = day(-40)
+	case k == 18:
+		c[12], c[13] = "mon-fri 08:00-17:00", "school:3@2021-09-01"
+	}
+	return strings.Join(c[:], ",") + "\n"
 }
 
 func upTo(n int) []int {
