@@ -87,7 +87,7 @@ func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Fol
 		if err != nil {
 			return err
 		}
-		if there > m.Ver {
+		if there > m.Ver && there > m.BackFrom {
 			return hint.New("gates refuse it; build with --version "+fmt.Sprint(there+1)+" or higher",
 				"version %d is published, which is above version %d in the folder", there, m.Ver)
 		}

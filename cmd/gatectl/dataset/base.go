@@ -152,10 +152,10 @@ func fits(people, number uint64) bool {
 // span gives how many blocks the chunks of the version before hold, if a
 // version of that many blocks can have the same.
 func span(before *wire.Manifest, number uint64) uint64 {
-	if before == nil || before.Base.Blocks != number || len(before.Chunks) < 2 {
+	if before == nil || before.Base.Blocks != number || before.Coding != wire.CodingColumns {
 		return 0
 	}
-	return before.Chunks[0].Last + 1
+	return before.Chunks.Span()
 }
 
 // blockWriter writes the chunks of a version.
