@@ -166,7 +166,7 @@ func (b *builder) nextTx() (err error) {
 		return b.openBuckets()
 	}
 	part := b.info
-	part.part, part.parts = uint32(len(b.files)), nil
+	part.part, part.parts, part.end = uint32(len(b.files)), nil, b.next
 	if err := b.end(part); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (b *builder) finish() (string, error) {
 			return "", err
 		}
 	}
-	b.info.part = 0
+	b.info.part, b.info.end = 0, b.info.Blocks
 	if err := b.end(b.info); err != nil {
 		return "", err
 	}

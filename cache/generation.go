@@ -102,18 +102,22 @@ func (g *generation) open(set string, version uint64) (err error) {
 		}
 		g.parts[i] = p
 		g.size += p.size
-		if !other.partOf(&info, i+1, first) {
+		end := info.first
+		if i+1 < len(info.parts) {
+			end = info.parts[i+1]
+		}
+		if !other.partOf(&info, i+1, first, end) {
 			return fmt.Errorf("%w: part %d belongs to something else", ErrDamaged, i+1)
 		}
 	}
 	return nil
 }
 
-func (i *setInfo) partOf(whole *setInfo, number int, first uint64) bool {
+func (i *setInfo) partOf(whole *setInfo, number int, first, end uint64) bool {
 	return i.Set == whole.Set && i.Version == whole.Version && i.Digest == whole.Digest &&
 		i.Base == whole.Base && i.BaseDigest == whole.BaseDigest &&
 		i.Blocks == whole.Blocks && i.Width == whole.Width &&
-		i.part == uint32(number) && i.first == first
+		i.part == uint32(number) && i.first == first && i.end == end
 }
 
 // openPart opens one file. It reads the root pages of its buckets once, so that

@@ -25,6 +25,7 @@ type setInfo struct {
 	// blocks, part 0, which counts, the last ones.
 	part  uint32
 	first uint64   // lowest number of the blocks in this part
+	end   uint64   // above the highest number that may lie in it
 	parts []uint64 // in part 0: first of the parts 1, 2, …
 
 	// content is, in a file into which deltas were folded, the digest of what
@@ -71,7 +72,7 @@ func readSet(tx *bbolt.Tx) (setInfo, error) {
 		info.Extras = f.u64("extras")
 		info.Base = f.u64("base")
 		copy(info.BaseDigest[:], f.bytes("base_digest", len(info.BaseDigest)))
-		info.part, info.first = f.u32("part"), f.u64("first")
+		info.part, info.first, info.end = f.u32("part"), f.u64("first"), f.u64("end")
 		info.KeyInMemory = f.oneOf("key_hold", holdFile, holdMemory) == 1
 		info.Lists = f.list("lists")
 		info.parts = f.u64s("parts")
@@ -138,6 +139,7 @@ func putSet(tx *bbolt.Tx, info setInfo) error {
 		{"base_digest", info.BaseDigest[:]},
 		{"part", be32(info.part)},
 		{"first", be64(info.first)},
+		{"end", be64(info.end)},
 		{"parts", putU64s(info.parts)},
 	} {
 		if err := b.Put([]byte(f.key), f.value); err != nil {
