@@ -136,14 +136,20 @@ func (b *blocks) smooth() {
 	}
 }
 
+// gateBlocks is about how many blocks the noise is measured in.
+const gateBlocks = 2048
+
 // openGate closes the scan to blocks that show no more contrast than noise.
 func (b *blocks) openGate() {
 	var histogram [256]int
-	for _, v := range b.ranges {
-		histogram[v]++
+	count := 0
+	step := len(b.ranges)/gateBlocks | 1
+	for i := step / 2; i < len(b.ranges); i += step {
+		histogram[b.ranges[i]]++
+		count++
 	}
 	quiet, seen := 0, 0
-	for seen*20 < len(b.ranges)*3 { // the 15th percentile
+	for seen*20 < count*3 { // the 15th percentile
 		seen += histogram[quiet]
 		quiet++
 	}

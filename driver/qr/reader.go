@@ -144,8 +144,8 @@ func (r *reader) done() bool { return len(r.codes) > 0 || len(r.hopeless) >= max
 func (r *reader) pass(g, scaled *frame.Gray, w window, factor float32, s *scanner, b *blocks) {
 	b.of(scaled)
 	s.step = rowStep
-	if r.expected != nil { // a row in each module is enough
-		s.step = max(rowStep, int(r.expected.module/factor))
+	if r.expected != nil { // two rows in the middle of a finder pattern are enough
+		s.step = max(rowStep, int(1.3*r.expected.module/factor))
 	}
 	s.find(scaled, b, window{0, 0, scaled.Width, scaled.Height})
 	r.expected.sift(s, factor)

@@ -24,7 +24,7 @@ type way struct {
 const (
 	// trackReach is how far a code may move from one frame to the next, as a
 	// share of the frame's longer side.
-	trackReach = 0.06
+	trackReach = 0.055
 	// fullEvery is how often the whole frame is searched all the same: another
 	// code may have come into view.
 	fullEvery = 8
