@@ -4,6 +4,8 @@
 // the journal with it; each carries a schema version and one owner.
 //
 //	sets/<set>/<version>.db     an immutable generation, opened read-only
+//	sets/<set>/<version>.1.db … its other parts, where it is larger than a file
+//	                            may be
 //	sets/<set>/<version>.vouch  the newest manifest that vouches for it, if
 //	                            that is not the one inside the file
 //	sets/<set>/staging/         the next generation, while it is written
