@@ -203,6 +203,7 @@ func (s *Sets) beginLog(t *set, n uint64, head logHead, run *overlay.Overlay) er
 	if err := errors.Join(t.closeLog(), removeIfThere(tmp)); err != nil {
 		return err
 	}
+	s.markLog(t)
 	l, err := openLog(tmp, t.name, true)
 	if err != nil {
 		return errors.Join(err, removeIfThere(tmp))
@@ -227,6 +228,15 @@ func (t *set) closeLog() error {
 	l := t.log
 	t.log = nil
 	return l.close()
+}
+
+// endLog closes the log for good. The caller holds t.grow.
+func (t *set) endLog() error {
+	err := t.closeLog()
+	if err == nil && t.logMarked {
+		err = removeIfThere(t.logMark())
+	}
+	return err
 }
 
 // dropLog removes the log, whose entries are all in the file in force or of

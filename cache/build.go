@@ -61,7 +61,7 @@ func newBuilder(dir string, info setInfo, maxFile, size int64) *builder {
 
 // begin starts the next file.
 func (b *builder) begin() (err error) {
-	number := len(b.files) + 1
+	number := b.info.partName(len(b.files) + 1)
 	b.path = filepath.Join(b.dir, partPath(strconv.FormatUint(b.info.Version, 10)+".db", number))
 	b.files = append(b.files, b.path)
 	b.info.first = b.next

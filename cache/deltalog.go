@@ -35,7 +35,10 @@ const (
 	maxIssued = 1 << 53
 )
 
-var bucketDeltas = []byte("deltas") // delta log: number, piece -> piece or head
+var (
+	bucketDeltas = []byte("deltas") // delta log: number, piece -> piece or head
+	keyNewest    = []byte("newest") // in its meta bucket: number of the newest delta that has a head
+)
 
 // lineage names the whole version that deltas grow from.
 type lineage struct {
@@ -131,16 +134,26 @@ func logKey(n uint64, piece uint32) []byte {
 
 // readLog walks through a log under the care of the caller's guard. want says
 // of the head of each entry whether its pieces are needed, and take is given
-// those. What has no head was never finished and is passed over at the end of
-// the log; anywhere else it is damage.
+// those. What comes after the newest finished delta is passed over.
 func readLog(tx *bbolt.Tx, want func(n uint64, h logHead) bool, take func(n uint64, h logHead, run *overlay.Overlay) error) error {
 	b := tx.Bucket(bucketDeltas)
 	if b == nil {
 		return fmt.Errorf("%w: no deltas", ErrDamaged)
 	}
+	f := fields{b: tx.Bucket(bucketMeta)}
+	newest := f.u64(string(keyNewest))
+	if f.err != nil {
+		return f.err
+	}
 	c := b.Cursor()
 	k, v := c.First()
-	for k != nil {
+	for last := uint64(0); ; {
+		if k == nil && last < newest {
+			return fmt.Errorf("%w: it ends with delta %d instead of %d", ErrDamaged, last, newest)
+		}
+		if k == nil {
+			return nil
+		}
 		if len(k) != 12 {
 			return fmt.Errorf("%w: key %x", ErrDamaged, k)
 		}
@@ -150,27 +163,26 @@ func readLog(tx *bbolt.Tx, want func(n uint64, h logHead) bool, take func(n uint
 		}
 		stored := b.Get(logKey(n, headPiece))
 		if stored == nil {
-			if k, _ := c.Last(); binary.BigEndian.Uint64(k) != n {
+			if last < newest {
 				return fmt.Errorf("%w: delta %d has no head", ErrDamaged, n)
 			}
 			return nil
 		}
+		last = n
 		h, err := parseHead(stored)
 		if err != nil {
 			return err
 		}
-		if !want(n, h) {
-			k, v = c.Seek(logKey(n+1, 0))
-			continue
-		}
-		run := overlay.NewBuilder(h.width)
+		wanted, run := want(n, h), overlay.NewBuilder(h.width)
 		digest := newLogDigest(n)
 		for piece := range h.pieces {
 			if !bytes.Equal(k, logKey(n, piece)) {
 				return fmt.Errorf("%w: delta %d lacks piece %d", ErrDamaged, n, piece)
 			}
-			if err := run.AddPiece(v); err != nil {
-				return fmt.Errorf("%w: delta %d: %w", ErrDamaged, n, err)
+			if wanted {
+				if err := run.AddPiece(v); err != nil {
+					return fmt.Errorf("%w: delta %d: %w", ErrDamaged, n, err)
+				}
 			}
 			digest.piece(v)
 			k, v = c.Next()
@@ -181,12 +193,13 @@ func readLog(tx *bbolt.Tx, want func(n uint64, h logHead) bool, take func(n uint
 		if digest.head(&h) != h.digest {
 			return fmt.Errorf("%w: delta %d does not have its digest", ErrDamaged, n)
 		}
-		if err := take(n, h, run.Overlay()); err != nil {
-			return err
+		if wanted {
+			if err := take(n, h, run.Overlay()); err != nil {
+				return err
+			}
 		}
 		k, v = c.Next()
 	}
-	return nil
 }
 
 // verifyLog is the check of CheckFile: every entry, whatever its base.
@@ -241,7 +254,8 @@ func checkLogMeta(tx *bbolt.Tx, set string) error {
 // deltaLog is a log open for appending.
 type deltaLog struct {
 	db   *bbolt.DB
-	path string // where it lies now
+	file *os.File
+	lost bool // a fault left bbolt's locks taken
 }
 
 // openLog opens the log at path, or makes a new one there. A new one is to be
@@ -283,10 +297,17 @@ func openLog(path, set string, fresh bool) (*deltaLog, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &deltaLog{db: db, path: path}, nil
+	return &deltaLog{db: db, file: file}, nil
 }
 
-func (l *deltaLog) close() error { return guard(l.db.Close) }
+// close closes the log. After a fault bbolt would wait for itself, so then only
+// the file is closed, which frees its lock; its map stays until the process ends.
+func (l *deltaLog) close() error {
+	if l.lost {
+		return l.file.Close()
+	}
+	return guard(l.db.Close)
+}
 
 // holds says whether the newest entry is n and grew from base. What was left
 // unfinished behind it does not count.
@@ -310,12 +331,14 @@ func (l *deltaLog) holds(n uint64, base lineage) error {
 // was not finished, or was reported as failed, and goes first. After an error
 // the log must be closed.
 func (l *deltaLog) add(n uint64, h logHead, run *overlay.Overlay) error {
+	l.lost = true
 	return guard(func() error {
 		w := logWriter{db: l.db, left: run.Bytes()}
 		err := w.add(n, h, run)
 		if err != nil && w.tx != nil {
 			_ = w.tx.Rollback() // closed already when its commit failed
 		}
+		l.lost = false
 		return err
 	})
 }
@@ -377,6 +400,13 @@ func (w *logWriter) add(n uint64, h logHead, run *overlay.Overlay) error {
 	}
 	h.digest = digest.head(&h)
 	if err := w.b.Put(logKey(n, headPiece), append(h.append(nil), h.digest[:]...)); err != nil {
+		return err
+	}
+	meta := w.tx.Bucket(bucketMeta)
+	if meta == nil {
+		return fmt.Errorf("%w: no meta", ErrDamaged)
+	}
+	if err := meta.Put(keyNewest, be64(n)); err != nil {
 		return err
 	}
 	return w.tx.Commit()

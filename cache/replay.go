@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,14 +15,25 @@ import (
 // version that they make together into force. A log that cannot be read is set
 // aside and the version of the file is in force: deltas of central build on it
 // again. A log of which nothing is needed is removed.
+//
+// After a run that did not end well the log is first checked by a child process:
+// some damage, such as a page that refers to itself, ends the process that meets
+// it.
 func (s *Sets) replay(t *set, g *generation) error {
 	path := filepath.Join(t.dir, logName)
 	if err := removeIfThere(newLogPath(t.dir)); err != nil {
 		s.log.Warn("cannot clean up beside the delta log", "set", t.name, "err", err)
 	}
 	if there, err := exists(path); err != nil || !there {
+		return errors.Join(err, removeIfThere(t.logMark()))
+	}
+	if err := s.checkLog(t, path); errors.Is(err, ErrDamaged) {
+		return errors.Join(err, s.setAside(t, path, err))
+	} else if err != nil {
+		s.log.Error("the delta log cannot be read", "set", t.name, "err", err)
 		return err
 	}
+	s.markLog(t)
 	now := *g.grown.Load()
 	var runs overlay.Stack
 	want := func(n uint64, h logHead) bool { return h.base == g.lineage() && n > g.info.Version }
@@ -57,4 +69,39 @@ func (s *Sets) replay(t *set, g *generation) error {
 	now.overlay = runs.Overlay()
 	g.grown.Store(&now)
 	return nil
+}
+
+// logMark is a file that is there while a process may be reading or writing the
+// log.
+func (t *set) logMark() string { return filepath.Join(t.dir, "delta.open") }
+
+func (s *Sets) markLog(t *set) {
+	if t.logMarked {
+		return
+	}
+	if err := writeFile(t.logMark(), nil); err != nil { // no reason to go without deltas
+		s.log.Warn("cannot mark the delta log as open", "set", t.name, "err", err)
+		return
+	}
+	t.logMarked = true
+}
+
+// checkLog checks the log if the last run did not end well.
+func (s *Sets) checkLog(t *set, path string) error {
+	if marked, err := exists(t.logMark()); err != nil || !marked {
+		return err
+	}
+	if _, err := readHeader(path); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.CheckWait)
+	defer cancel()
+	err := s.opts.Check(ctx, path)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotChecked):
+		return fmt.Errorf("check %s: %w", path, err)
+	}
+	return fmt.Errorf("check %s: %w: %w", path, ErrDamaged, err)
 }

@@ -69,6 +69,7 @@ type set struct {
 	// by file. It comes before mu and guards the log.
 	grow      sync.Mutex
 	log       *deltaLog // nil until it is needed
+	logMarked bool      // see logMark
 	foldAgain int       // bytes of changes from which on folding is tried again
 
 	mu      sync.Mutex // guards the fields below and every change of current
@@ -406,7 +407,7 @@ func (s *Sets) Close() error {
 		t.mu.Lock()
 		g := t.current.Swap(nil)
 		t.mu.Unlock()
-		errs = append(errs, t.closeLog())
+		errs = append(errs, t.endLog())
 		t.grow.Unlock()
 		if g != nil {
 			errs = append(errs, g.retire())
