@@ -1,8 +1,10 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,10 +14,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
 	"gateagent/cmd/gatectl/people"
+	"gateagent/sync/wire"
 )
 
 // everybody reads what a builder makes of its people.
@@ -332,6 +336,59 @@ func TestReadAllBoundsProblems(t *testing.T) {
 			}
 		}
 		b.Close()
+	}
+}
+
+// TestInterrupted: whoever gives up leaves nothing behind.
+func TestInterrupted(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	temp := t.TempDir()
+	b := NewBuilder(options(func(o *Options) {
+		o.Temp, o.Memory = temp, 1
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	src, err := people.Open(io.MultiReader(strings.NewReader("id\n"), readerFunc(func(p []byte) (int, error) {
+		if reads++; reads == 100 {
+			cancel()
+		}
+		return copy(p, fmt.Sprintf("%012d\n", reads)), nil
+	})), people.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ReadAll(ctx, src, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	dir := filepath.Join(t.TempDir(), "vn")
+	if _, _, err := NewFolder(dir).WriteBase(ctx, b, head(1), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a version was written: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("%v, %d left", err, len(left))
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestKeyHold: the key of a large set is held in memory unless told otherwise.
+func TestKeyHold(t *testing.T) {
+	for _, c := range []struct {
+		asked  string
+		people uint64
+		want   string
+	}{
+		{"", MemoryAbove, wire.KeyHoldFile}, {"", MemoryAbove + 1, wire.KeyHoldMemory},
+		{wire.KeyHoldFile, MemoryAbove + 1, wire.KeyHoldFile}, {wire.KeyHoldMemory, 1, wire.KeyHoldMemory},
+	} {
+		if got := (Head{KeyHold: c.asked}).keyHold(c.people); got != c.want {
+			t.Errorf("%d people, asked for %q: %s", c.people, c.asked, got)
+		}
 	}
 }
 

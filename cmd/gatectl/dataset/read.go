@@ -174,7 +174,7 @@ func (b *Builder) feed(ctx context.Context, list *people.List, full, empty chan 
 		if err != nil {
 			return err
 		}
-		full <- batch // there is room for all that exist
+		full <- batch // workers take all, whatever happens
 		tick()
 	}
 }
