@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -92,6 +93,31 @@ func (m *Mosquitto) Saved() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return info.ModTime(), true
+}
+
+// Memory gives how many bytes it holds in memory, now and at most since its
+// start. It skips the test where the system does not say.
+func (m *Mosquitto) Memory() (now, most int64) {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cmd == nil {
+		m.t.Fatal("mosquitto is not running")
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
+	if err != nil {
+		m.t.Skipf("the memory of a process is not to be had: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kib); err == nil {
+			now = kib << 10
+		}
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			most = kib << 10
+		}
+	}
+	return now, most
 }
 
 // Kill ends it with SIGKILL: nothing is written that was not written before.

@@ -175,6 +175,13 @@ func (c *Courier) bring(ctx context.Context, set string, p parcel, urls []string
 	return body, err
 }
 
+// Ask brings one chunk by asking for it, held to its digest. It waits for its
+// turn and for the pace, and then at most 5 s for the answer; whoever needs the
+// chunk asks again.
+func (c *Courier) Ask(ctx context.Context, set, digest string, size int) ([]byte, error) {
+	return c.bring(ctx, set, parcel{digest, size}, nil, byAsking)
+}
+
 // read reads a chunk that the broker keeps.
 func (c *Courier) read(ctx context.Context, set string, p parcel) ([]byte, error) {
 	body, err := c.link.Retained(ctx, c.o.Topics.Chunk(set, p.digest), chunkWithin)

@@ -435,6 +435,7 @@ type gathering struct {
 func (f *Fetcher) gather(ctx context.Context, g gathering) error {
 	pause, missed := newPause(), 0
 	fails := make(map[string]int)
+	var why error // the most telling since something came
 	for {
 		missing, held := f.dir.missing(g.list)
 		f.count(func(st *Status) {
@@ -455,16 +456,23 @@ func (f *Fetcher) gather(ctx context.Context, g gathering) error {
 			return err
 		}
 		if got > 0 {
-			pause, missed = newPause(), 0
+			pause, missed, why = newPause(), 0, nil
 		}
 		if !errors.Is(err, mqttlink.ErrNotConnected) {
-			if missed++; missed >= misses || errors.Is(err, errWrongChunk) {
-				r := reasonOf(err)
+			why = telling(g.first, why, err)
+			if missed++; missed >= misses || errors.Is(why, errWrongChunk) {
+				r := reasonOf(why)
 				r.detail = fmt.Sprintf("%s, %d of %d chunks are missing: %s", g.what, len(missing)-got, len(g.list), r.detail)
 				f.judge(func() { f.trouble = r })
 			}
 			if got > 0 {
 				continue // waiting for it has taken its time already
+			}
+			if g.first == byTopic {
+				// Its publisher may keep fewer on the broker, its server be away.
+				if f.otherWay(g.first); missed == 1 {
+					continue
+				}
 			}
 		}
 		f.rest(ctx, pause.step())
@@ -493,9 +501,6 @@ func (f *Fetcher) round(ctx context.Context, g gathering, missing []parcel, fail
 		for !ended && under < f.o.Courier.gate.most() && next < len(missing) {
 			p := missing[next]
 			w := f.way(g.first)
-			if g.first == byTopic && fails[p.digest]%2 == 1 {
-				w = w.other() // its publisher may keep fewer, its server be away
-			}
 			next++
 			under++
 			wg.Go(func() {
@@ -530,7 +535,7 @@ func (f *Fetcher) round(ctx context.Context, g gathering, missing []parcel, fail
 			if ctx.Err() != nil {
 				return got, context.Cause(ctx)
 			}
-			err = telling(err, r.err)
+			err = telling(g.first, err, r.err)
 			switch {
 			case isStore(r.err):
 				return got, r.err
@@ -552,17 +557,18 @@ func (f *Fetcher) round(ctx context.Context, g gathering, missing []parcel, fail
 	}
 }
 
-// telling gives the one of two errors that says more.
-func telling(a, b error) error {
+// telling gives the one of two errors that says more: that a chunk is not
+// where it should be says more than that it is nowhere else either.
+func telling(first way, a, b error) error {
 	rank := func(err error) int {
 		switch {
 		case err == nil:
 			return 0
 		case errors.Is(err, mqttlink.ErrNotConnected):
 			return 1
-		case errors.Is(err, mqttlink.ErrNothingRetained):
+		case errors.Is(err, mqttlink.ErrNothingRetained) && first == byAsking, errors.Is(err, errNobody) && first == byTopic:
 			return 2
-		case errors.Is(err, errNobody):
+		case errors.Is(err, mqttlink.ErrNothingRetained), errors.Is(err, errNobody):
 			return 3
 		default:
 			return 4
@@ -582,6 +588,14 @@ func (f *Fetcher) way(first way) way {
 		return f.prefer
 	}
 	return first
+}
+
+// otherWay has the next chunks tried the other way.
+func (f *Fetcher) otherWay(first way) {
+	w := f.way(first)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prefer, f.drawn = w.other(), true
 }
 
 // came takes note of a chunk that is here.

@@ -400,7 +400,7 @@ func (p *press) printRows(ver uint64, rows []block.Row, change func(*wire.Manife
 	}
 	e := edition{chunks: make(map[string][]byte), values: make(map[uint64][]byte), rows: rows}
 	digest := block.NewDigest()
-	cw := wire.NewChunkWriter(wire.CodingBlocks, block.Width, blocks, p.span, func(c wire.Chunk, body []byte) error {
+	cw := wire.NewChunkWriter(wire.CodingColumns, block.Width, blocks, p.span, func(c wire.Chunk, body []byte) error {
 		topic := p.topics.Chunk("vn", c.Digest)
 		e.chunks[topic] = body
 		e.topics = append(e.topics, topic)
@@ -419,7 +419,7 @@ func (p *press) printRows(ver uint64, rows []block.Row, change func(*wire.Manife
 	}
 	sum := digest.Sum()
 	e.m.Aud, e.m.Ver, e.m.Iat, e.m.Exp = "vn", ver, issued.Unix(), issued.Unix()+3600
-	e.m.Coding, e.m.KeyHold = wire.CodingBlocks, wire.KeyHoldFile
+	e.m.Coding, e.m.KeyHold = wire.CodingColumns, wire.KeyHoldFile
 	e.m.Base = wire.Base{
 		Version: ver, People: uint64(n), Blocks: blocks, Width: block.Width,
 		BaseDay: "2021-01-01", KeyID: "vn-1", Digest: hex.EncodeToString(sum[:]),

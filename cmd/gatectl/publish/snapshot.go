@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"gateagent/cmd/gatectl/dataset"
 	"gateagent/sync/mqttlink"
@@ -36,17 +38,10 @@ func (s *Session) Snapshot(ctx context.Context, f dataset.Folder, compact []byte
 	if err != nil {
 		return err
 	}
-	done, of := 0, len(chunks)+len(m.Deltas)+1
-	for _, digest := range chunks {
-		tick(done, of)
-		body, err := f.Chunk(digest)
-		if err != nil {
-			return err
-		}
-		if err := s.Retained(ctx, s.Topics.Chunk(m.Aud, digest), body); err != nil {
-			return err
-		}
-		done++
+	of := len(chunks) + len(m.Deltas) + 1
+	done, err := s.chunks(ctx, f, m.Aud, chunks, func(done int) { tick(done, of) })
+	if err != nil {
+		return err
 	}
 	there, err := deltasThere(f)
 	if err != nil {
@@ -103,6 +98,87 @@ func (s *Session) kept(f dataset.Folder, m wire.Manifest) ([]string, error) {
 		all = all[:len(m.Chunks)]
 	}
 	return slices.Compact(slices.Clone(all)), nil
+}
+
+// atOnce is how many chunks are published side by side: each waits for the
+// broker three times.
+const atOnce = 8
+
+// chunks publishes chunks, those first that are not noted as published. When
+// one of the others proves to be gone, the broker has forgotten, and all of
+// them are published again.
+func (s *Session) chunks(ctx context.Context, f dataset.Folder, set string, digests []string, tick func(done int)) (done int, err error) {
+	before, err := f.Published()
+	if err != nil {
+		return 0, err
+	}
+	var fresh, noted []string
+	for _, d := range digests {
+		if slices.ContainsFunc(before, func(p dataset.Publication) bool { return slices.Contains(p.Digests, d) }) {
+			noted = append(noted, d)
+		} else {
+			fresh = append(fresh, d)
+		}
+	}
+	if len(noted) > 0 {
+		one := noted[rand.IntN(len(noted))]
+		body, err := f.Chunk(one)
+		if err != nil {
+			return 0, err
+		}
+		got, err := s.Link.Retained(ctx, s.Topics.Chunk(set, one), readWait)
+		switch {
+		case err == nil && bytes.Equal(got, body):
+			done = len(noted)
+		case err == nil || errors.Is(err, mqttlink.ErrNothingRetained):
+			fresh = digests
+		default:
+			return 0, fmt.Errorf("look for a chunk: %w", err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next, out := make(chan string), make(chan struct{})
+	var wg sync.WaitGroup
+	for range min(atOnce, len(fresh)) {
+		wg.Go(func() {
+			for digest := range next {
+				body, err := f.Chunk(digest)
+				if err == nil {
+					err = s.Retained(ctx, s.Topics.Chunk(set, digest), body)
+				}
+				if err != nil {
+					cancel(err)
+					return
+				}
+				select {
+				case out <- struct{}{}:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(next)
+	tick(done)
+	for sent, end := 0, done+len(fresh); done < end; {
+		to, digest := next, ""
+		if sent < len(fresh) {
+			digest = fresh[sent]
+		} else {
+			to = nil
+		}
+		select {
+		case to <- digest:
+			sent++
+		case <-out:
+			done++
+			tick(done)
+		case <-ctx.Done():
+			return done, context.Cause(ctx)
+		}
+	}
+	return done, nil
 }
 
 // deltasThere gives the deltas that were published before.
