@@ -50,7 +50,7 @@ var confined = map[string][]string{
 	"github.com/go-jose/go-jose/v4":        {"sync/signed"},
 	"github.com/fxamacker/cbor/v2":         {"agent/record", "agent/credential"},
 	"github.com/VictoriaMetrics/metrics":   {"agent/statuspage"},
-	"github.com/klauspost/compress/zstd":   {"sync/wire"},
+	"github.com/klauspost/compress/fse":    {"sync/wire"},
 	"github.com/spf13/cobra":               {"cmd"},
 	"os/exec":                              {"cmd", "scripts", "cache/cachetest", "sync/brokertest"}, // the last two do not ship
 	"html/template":                        {},

@@ -154,14 +154,14 @@ func (o *office) publishPeople(green int) {
 		digest.Add(no, value)
 		blocks = append(blocks, wire.Block{No: no, Value: slices.Clone(value)})
 	}
-	chunk, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, blocks)
+	chunk, err := wire.EncodeChunk(wire.CodingColumns, block.Width, blocks)
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	sum, all := sha256.Sum256(chunk), digest.Sum()
 	name := hex.EncodeToString(sum[:])
 	manifest, err := wire.Manifest{
-		Aud: "vn", Ver: o.version, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix(), Coding: wire.CodingBlocks, KeyHold: o.hold,
+		Aud: "vn", Ver: o.version, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix(), Coding: wire.CodingColumns, KeyHold: o.hold,
 		Base: wire.Base{
 			Version: o.version, People: uint64(green), Blocks: block.Blocks(uint64(green)), Width: block.Width,
 			BaseDay: base.String(), KeyID: o.vn.Kid, Digest: hex.EncodeToString(all[:]),

@@ -33,7 +33,7 @@ func (o *office) version(ver uint64, n int) (manifest []byte, chunks map[string]
 		o.t.Fatal(err)
 	}
 	now := time.Now().Unix()
-	m := wire.Manifest{Aud: "vn", Ver: ver, Iat: now, Exp: now + 3600, Coding: wire.CodingBlocks, KeyHold: wire.KeyHoldFile}
+	m := wire.Manifest{Aud: "vn", Ver: ver, Iat: now, Exp: now + 3600, Coding: wire.CodingColumns, KeyHold: wire.KeyHoldFile}
 	chunks = make(map[string][]byte)
 	digest := block.NewDigest()
 	var run []wire.Block
@@ -42,7 +42,7 @@ func (o *office) version(ver uint64, n int) (manifest []byte, chunks map[string]
 		if len(run) == 0 {
 			return
 		}
-		body, err := wire.EncodeChunk(wire.CodingBlocks, block.Width, run)
+		body, err := wire.EncodeChunk(wire.CodingColumns, block.Width, run)
 		if err != nil {
 			o.t.Fatal(err)
 		}

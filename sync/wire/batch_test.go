@@ -12,36 +12,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zstd"
 
 	"gateagent/agent/gate"
 	"gateagent/agent/record"
 	"gateagent/sync/identity"
 )
-
-func inflate(t testing.TB, b []byte) []byte {
-	t.Helper()
-	dec, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
-	out, err := dec.DecodeAll(b, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func deflate(t testing.TB, b []byte) []byte {
-	t.Helper()
-	enc, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer enc.Close() //nolint:errcheck // it writes nowhere
-	return enc.EncodeAll(b, nil)
-}
 
 // chain makes n records: the epoch's first event and entries.
 func chain(t testing.TB, o record.Origin, e record.Epoch, n int) []record.Link {

@@ -125,7 +125,7 @@ func (w *changesWriter) encode(changes []gate.Change, checks bool) ([]byte, erro
 	out = append(out, w.rems...)
 	out = w.p.words(out, w.words)
 	out = append(out, w.checks...)
-	return w.p.blobs(out, w.lengths, w.bodies)
+	return w.p.bodies(out, w.lengths, w.bodies), nil
 }
 
 // DecodeChanges reads one of the messages that [EncodeChanges] gave. Extras of
@@ -163,7 +163,7 @@ func DecodeChanges(body []byte, each func(gate.Change) error) error {
 	for _, w := range words {
 		flagged += int(w >> 15)
 	}
-	lengths, bodies := u.blobs(flagged)
+	lengths, bodies := u.bodies(flagged)
 	if err := u.close(); err != nil {
 		return fmt.Errorf("decode changes: %w", err)
 	}

@@ -1,23 +1,15 @@
 package wire
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/klauspost/compress/zstd"
 )
 
-// The codings of chunks that this version reads.
-const (
-	// CodingColumns takes positions, fact words, check bits and extras apart
-	// and codes each as what it is: see columns.go.
-	CodingColumns = "columns"
-	// CodingBlocks is zstd over the blocks as they are; it has no extras.
-	CodingBlocks = "blocks+zstd"
-)
+// CodingColumns is the coding of chunks that this version reads: positions,
+// fact words, check bits and extras apart, each coded as what it is.
+const CodingColumns = "columns"
 
-// MaxInflated bounds a chunk when inflated, in bytes.
+// MaxInflated bounds the bodies of extras in one chunk or piece, in bytes.
 const MaxInflated = 4 << 20
 
 // Block is one block of a data set: Value holds its records, sorted; Extras
@@ -38,8 +30,6 @@ func EncodeChunk(coding string, width int, blocks []Block) ([]byte, error) {
 	case err != nil:
 	case coding == CodingColumns:
 		out, err = encodeColumns(width, blocks)
-	case coding == CodingBlocks:
-		out, err = encodeBlocks(width, blocks)
 	default:
 		err = fmt.Errorf("no coding is called %q", clip(coding))
 	}
@@ -82,80 +72,6 @@ func DecodeChunk(coding string, width int, body []byte, each func(no uint64, val
 		return fmt.Errorf("decode chunk: records of %d bytes", width)
 	case coding == CodingColumns:
 		return decodeColumns(width, body, each)
-	case coding == CodingBlocks:
-		return decodeBlocks(width, body, each)
 	}
 	return fmt.Errorf("decode chunk: coding %q", clip(coding))
-}
-
-// encodeBlocks writes zstd over, for each block, the distance of its number
-// from the one before (the first: its number) and the count of its records as
-// unsigned varints, then the records.
-func encodeBlocks(width int, blocks []Block) ([]byte, error) {
-	plain := make([]byte, 0, 64<<10)
-	var last uint64
-	for _, b := range blocks {
-		if len(b.Extras) > 0 {
-			return nil, fmt.Errorf("block %d has extras, for which this coding has no room", b.No)
-		}
-		plain = binary.AppendUvarint(plain, b.No-last)
-		plain = binary.AppendUvarint(plain, uint64(len(b.Value)/width))
-		plain = append(plain, b.Value...)
-		last = b.No
-	}
-	return pack(plain)
-}
-
-// pack is zstd over at most [MaxInflated] bytes.
-func pack(plain []byte) ([]byte, error) {
-	if len(plain) > MaxInflated {
-		return nil, fmt.Errorf("%d bytes, at most %d go into one: %w", len(plain), MaxInflated, ErrTooLarge)
-	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
-	if err != nil {
-		return nil, err
-	}
-	defer enc.Close() //nolint:errcheck // it writes nowhere
-	return enc.EncodeAll(plain, nil), nil
-}
-
-// unpack is the inverse of pack for bytes that anyone may have written.
-func unpack(body []byte, most int) ([]byte, error) {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(most)), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	defer dec.Close()
-	return dec.DecodeAll(body, nil)
-}
-
-func decodeBlocks(width int, body []byte, each func(no uint64, value, extras []byte) error) error {
-	plain, err := unpack(body, MaxInflated)
-	if err != nil {
-		return fmt.Errorf("decode chunk: %w", err)
-	}
-	var last uint64
-	for first := true; len(plain) > 0; first = false {
-		gap, n1 := binary.Uvarint(plain)
-		if n1 <= 0 {
-			return errors.New("decode chunk: cut short")
-		}
-		count, n2 := binary.Uvarint(plain[n1:])
-		if n2 <= 0 {
-			return errors.New("decode chunk: cut short")
-		}
-		plain = plain[n1+n2:]
-		if gap == 0 && !first || gap >= maxBlocks || last+gap >= maxBlocks {
-			return fmt.Errorf("decode chunk: block %d followed by a gap of %d", last, gap)
-		}
-		if count == 0 || count > maxPerBlock || int(count)*width > len(plain) {
-			return fmt.Errorf("decode chunk: block of %d records", count)
-		}
-		last += gap
-		if err := each(last, plain[:int(count)*width], nil); err != nil {
-			return err
-		}
-		plain = plain[int(count)*width:]
-	}
-	return nil
 }

@@ -124,16 +124,10 @@ func (w *ChunkWriter) encode(blocks []Block) ([]byte, error) {
 	if err := checkBlocks(w.width, blocks); err != nil {
 		return nil, fmt.Errorf("write chunks: %w", err)
 	}
-	var body []byte
-	var err error
-	switch w.coding {
-	case CodingColumns:
-		body, err = w.cols.encode(w.width, blocks)
-	case CodingBlocks:
-		body, err = encodeBlocks(w.width, blocks)
-	default:
-		err = fmt.Errorf("no coding is called %q", clip(w.coding))
+	if w.coding != CodingColumns {
+		return nil, fmt.Errorf("write chunks: no coding is called %q", clip(w.coding))
 	}
+	body, err := w.cols.encode(w.width, blocks)
 	if err != nil {
 		return nil, fmt.Errorf("write chunks: %w", err)
 	}

@@ -99,7 +99,7 @@ func (c *columnsWriter) encode(width int, blocks []Block) ([]byte, error) {
 	out = c.p.rising(out, c.gaps)
 	out = c.p.words(out, c.words)
 	out = append(out, c.checks...)
-	return c.p.blobs(out, c.lengths, c.bodies)
+	return c.p.bodies(out, c.lengths, c.bodies), nil
 }
 
 func decodeColumns(width int, body []byte, each func(no uint64, value, extras []byte) error) error {
@@ -119,7 +119,7 @@ func decodeColumns(width int, body []byte, each func(no uint64, value, extras []
 	for _, w := range words {
 		flagged += int(w >> 15)
 	}
-	lengths, bodies := u.blobs(flagged)
+	lengths, bodies := u.bodies(flagged)
 	if err := u.close(); err != nil {
 		return fmt.Errorf("decode chunk: %w", err)
 	}

@@ -299,6 +299,22 @@ func TestEncodeColumnsRefuses(t *testing.T) {
 			t.Errorf("%s was written", name)
 		}
 	}
+	for name, blocks := range map[string][]Block{
+		"nothing":     nil,
+		"empty block": {{No: 1}},
+		"odd length":  {{No: 1, Value: []byte("123456")}},
+		"out of turn": {{No: 2, Value: v(1, 0)}, {No: 1, Value: v(1, 0)}},
+		"same number": {{No: 2, Value: v(1, 0)}, {No: 2, Value: v(1, 0)}},
+		"far block":   {{No: maxBlocks, Value: v(1, 0)}},
+		"crowded":     {{No: 1, Value: make([]byte, 7*(maxPerBlock+1))}},
+	} {
+		if _, err := EncodeChunk(CodingColumns, widthPlain, blocks); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if err := DecodeChunk(CodingColumns, 0, nil, nil); err == nil {
+		t.Error("a width of zero was read")
+	}
 	if _, err := EncodeChunk("rows", widthPlain, []Block{{Value: v(1, 0)}}); err == nil {
 		t.Error("a coding of no name was written")
 	}

@@ -53,7 +53,7 @@ type Manifest struct {
 	Ver uint64 `json:"ver"`
 	Iat int64  `json:"iat"` // Unix seconds; data age counts from it
 	Exp int64  `json:"exp"` // Unix seconds
-	// Coding of the chunks: [CodingColumns] or [CodingBlocks].
+	// Coding of the chunks: [CodingColumns].
 	Coding  string `json:"coding"`
 	KeyHold string `json:"key_hold"`
 	Base    Base   `json:"base"`
@@ -140,8 +140,8 @@ func (m Manifest) Marshal() ([]byte, error) {
 
 // Check reports parts that do not fit together.
 func (m Manifest) Check() error {
-	if m.Coding != CodingBlocks && m.Coding != CodingColumns {
-		return fmt.Errorf("coding %q; this version reads %s and %s", clip(m.Coding), CodingColumns, CodingBlocks)
+	if m.Coding != CodingColumns {
+		return fmt.Errorf("coding %q; this version reads %s", clip(m.Coding), CodingColumns)
 	}
 	if m.KeyHold != KeyHoldFile && m.KeyHold != KeyHoldMemory {
 		return fmt.Errorf("key_hold %q is neither %s nor %s", clip(m.KeyHold), KeyHoldFile, KeyHoldMemory)
@@ -160,9 +160,6 @@ func (m Manifest) Check() error {
 	}
 	if err := m.Base.check(); err != nil {
 		return err
-	}
-	if m.Coding == CodingBlocks && m.Base.Extras > 0 {
-		return fmt.Errorf("coding %s has no room for extras", CodingBlocks)
 	}
 	if err := m.checkDeltas(); err != nil {
 		return err

@@ -7,17 +7,14 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/fse"
-	"github.com/klauspost/compress/huff0"
-	"github.com/klauspost/compress/zstd"
 )
 
 // A column of bytes begins with how it is written. A column of no bytes is
 // not written at all: the reader knows how many there are.
 const (
-	columnRaw     = iota // as they are
-	columnRun            // one byte, which all of them are
-	columnHuffman        // length (uvarint), huff0's table and one stream
-	columnFSE            // length (uvarint), fse's block
+	columnRaw = iota // as they are
+	columnRun        // one byte, which all of them are
+	columnFSE        // length (uvarint), one block of finite state entropy coding
 )
 
 // A column of words is written in two parts, since entropy coders take bytes:
@@ -35,9 +32,7 @@ const (
 
 // packer writes columns. It keeps what can be used again.
 type packer struct {
-	huff huff0.Scratch
-	fse  fse.Scratch
-	zstd *zstd.Encoder
+	fse fse.Scratch
 
 	col   []byte
 	parts [][]byte
@@ -59,28 +54,15 @@ func (p *packer) bytes(to, col []byte) []byte {
 	if len(col) == 0 {
 		return to
 	}
-	p.huff.Reuse = huff0.ReusePolicyNone
-	huff, _, err := huff0.Compress1X(col, &p.huff)
-	if errors.Is(err, huff0.ErrUseRLE) || len(col) > 1 && !slices.ContainsFunc(col, func(b byte) bool { return b != col[0] }) {
-		return append(to, columnRun, col[0])
-	}
-	if err != nil {
-		huff = col
-	}
 	p.fse.TableLog = 12
 	coded, err := fse.Compress(col, &p.fse)
-	if err != nil {
-		coded = col
-	}
 	switch {
-	case len(huff)+3 > len(col) && len(coded)+3 > len(col):
+	case errors.Is(err, fse.ErrUseRLE):
+		return append(to, columnRun, col[0])
+	case err != nil || len(coded)+3 >= len(col):
 		return append(append(to, columnRaw), col...)
-	case len(coded) < len(huff):
-		to = append(to, columnFSE)
-	default:
-		to, coded = append(to, columnHuffman), huff
 	}
-	to = binary.AppendUvarint(to, uint64(len(coded)))
+	to = binary.AppendUvarint(append(to, columnFSE), uint64(len(coded)))
 	return append(to, coded...)
 }
 
@@ -267,28 +249,69 @@ func (h *hist) add(o *hist) {
 	}
 }
 
-// blobs writes bodies of 0 to 255 bytes: their lengths, then all of them as
-// one.
-func (p *packer) blobs(to, lengths, all []byte) ([]byte, error) {
+// Bodies of one length are mostly of the same fields, so that of a length
+// which occurs often enough each byte of the bodies is a column. The rest are
+// one column.
+const oftenEnough = 32
+
+// bodyOrder says which bodies are of which length: those of length l are the
+// numbers in order[from[l]:from[l+1]], ascending.
+func bodyOrder(lengths []byte) (order []int32, from [257]int) {
+	for _, l := range lengths {
+		from[int(l)+1]++
+	}
+	for l := range 256 {
+		from[l+1] += from[l]
+	}
+	order = make([]int32, len(lengths))
+	next := from
+	for i, l := range lengths {
+		order[next[l]] = int32(i)
+		next[l]++
+	}
+	return order, from
+}
+
+// starts gives where each body begins among all, and how many bytes those are.
+func starts(lengths []byte) (start []int32, total int) {
+	start = make([]int32, len(lengths))
+	for i, l := range lengths {
+		start[i] = int32(total)
+		total += int(l)
+	}
+	return start, total
+}
+
+// bodies writes bodies of 0 to 255 bytes, one after the other in all: their
+// lengths, then for each length that occurs [oftenEnough], ascending, the
+// columns of its bytes, then all bytes of the rest.
+func (p *packer) bodies(to, lengths, all []byte) []byte {
 	to = p.bytes(to, lengths)
 	if len(all) == 0 {
-		return to, nil
+		return to
 	}
-	if p.zstd == nil {
-		var err error
-		p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
-			zstd.WithEncoderCRC(false), zstd.WithWindowSize(256<<10), zstd.WithSingleSegment(true))
-		if err != nil {
-			return nil, err
+	order, from := bodyOrder(lengths)
+	start, _ := starts(lengths)
+	for l := 1; l <= 255; l++ {
+		same := order[from[l]:from[l+1]]
+		if len(same) < oftenEnough {
+			continue
+		}
+		for at := range int32(l) {
+			p.col = p.col[:0]
+			for _, i := range same {
+				p.col = append(p.col, all[start[i]+at])
+			}
+			to = p.bytes(to, p.col)
 		}
 	}
-	p.col = p.zstd.EncodeAll(all, p.col[:0])
-	out := p.col
-	if len(out) >= len(all) {
-		out = all
+	p.col = p.col[:0]
+	for i, l := range lengths {
+		if from[int(l)+1]-from[l] < oftenEnough {
+			p.col = append(p.col, all[start[i]:][:l]...)
+		}
 	}
-	to = binary.AppendUvarint(to, uint64(len(out)))
-	return append(to, out...), nil
+	return p.bytes(to, p.col)
 }
 
 // errColumn is what is wrong with columns that nobody wrote.
@@ -300,9 +323,7 @@ type unpacker struct {
 	in  []byte
 	err error
 
-	huff *huff0.Scratch
-	fse  fse.Scratch
-	zstd *zstd.Decoder
+	fse fse.Scratch
 }
 
 func (u *unpacker) fail(err error) {
@@ -363,12 +384,6 @@ func (u *unpacker) bytes(n int) []byte {
 		out = make([]byte, n)
 		for i, b := 0, u.byte(); i < n; i++ {
 			out[i] = b
-		}
-	case columnHuffman:
-		var rest []byte
-		u.huff, rest, err = huff0.ReadTable(u.take(int(u.number(MaxChunk))), u.huff)
-		if err == nil {
-			out, err = u.huff.Decoder().Decompress1X(make([]byte, 0, n), rest)
 		}
 	case columnFSE:
 		u.fse.Out = nil
@@ -448,39 +463,40 @@ func (u *unpacker) words(n int) []uint16 {
 	return out
 }
 
-// blobs reads n bodies: their lengths, and all of them as one.
-func (u *unpacker) blobs(n int) (lengths, all []byte) {
+// bodies reads n bodies: their lengths, and all of them one after the other.
+func (u *unpacker) bodies(n int) (lengths, all []byte) {
 	lengths = u.bytes(n)
-	total := 0
-	for _, l := range lengths {
-		total += int(l)
-	}
+	start, total := starts(lengths)
 	if total > MaxInflated {
 		u.fail(errColumn)
 	}
 	if total == 0 || u.err != nil {
 		return lengths, nil
 	}
-	coded := u.take(int(u.number(MaxChunk)))
-	if len(coded) == total || u.err != nil {
-		return lengths, coded
-	}
-	if u.zstd == nil {
-		var err error
-		u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxInflated),
-			zstd.WithDecoderMaxWindow(MaxInflated), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
-			u.fail(err)
-			return nil, nil
+	all = make([]byte, total)
+	order, from := bodyOrder(lengths)
+	rest := total
+	for l := 1; l <= 255; l++ {
+		same := order[from[l]:from[l+1]]
+		if len(same) < oftenEnough {
+			continue
+		}
+		rest -= l * len(same)
+		for at := range int32(l) {
+			for j, b := range u.bytes(len(same)) {
+				all[start[same[j]]+at] = b
+			}
 		}
 	}
-	all, err := u.zstd.DecodeAll(coded, make([]byte, 0, total))
-	if err == nil && len(all) != total {
-		err = errColumn
-	}
-	if err != nil {
-		u.fail(err)
+	col := u.bytes(rest)
+	if u.err != nil {
 		return nil, nil
+	}
+	for i, l := range lengths {
+		if from[int(l)+1]-from[l] < oftenEnough {
+			copy(all[start[i]:], col[:l])
+			col = col[l:]
+		}
 	}
 	return lengths, all
 }
@@ -489,10 +505,6 @@ func (u *unpacker) blobs(n int) (lengths, all []byte) {
 func (u *unpacker) close() error {
 	if u.err == nil && len(u.in) > 0 {
 		u.fail(errors.New("something follows the last column"))
-	}
-	if u.zstd != nil {
-		u.zstd.Close()
-		u.zstd = nil
 	}
 	return u.err
 }

@@ -356,7 +356,6 @@ func TestManifest(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Manifest){
 		"coding":          func(m *Manifest) { m.Coding = "rank+zstd" },
-		"extras unplaced": func(m *Manifest) { m.Coding = CodingBlocks },
 		"key hold":        func(m *Manifest) { m.KeyHold = "" },
 		"set":             func(m *Manifest) { m.Aud = "../vn" },
 		"base version":    func(m *Manifest) { m.Base.Version = 10 },
