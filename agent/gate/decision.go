@@ -16,6 +16,9 @@ type Inputs struct {
 	// CardExpires is the first day the card is no longer good; 0: never.
 	CardExpires Day
 	Facts       Facts
+	Passport    Passport
+	Pass        Pass
+	Passages    Passages
 	// DataAge is the age in seconds of the oldest set asked; -1: no data.
 	DataAge int64
 	Clock   ClockLevel

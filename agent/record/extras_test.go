@@ -26,7 +26,17 @@ func TestExtrasRoundTrip(t *testing.T) {
 	for name, f := range map[string]gate.Facts{
 		"everything": full, "as much as fits": most, "read, nothing in them": {Found: true, HasExtras: true}, "none": {Found: true, Word: 1 << 15},
 	} {
-		in := gate.Inputs{Now: 1, Facts: f}
+		in := gate.Inputs{
+			Now: 1, Facts: f, Passages: gate.Passages{In: 5, Out: 1 << 40},
+			Passport: gate.Passport{
+				Proof: gate.ProofGood, Matched: true, Event: gate.PassportTest, Dose: 3, Of: 2, Day: 18900,
+				Test: gate.Test{Kind: gate.TestPCR, Sampled: 27_000_000}, From: 18000, To: 18180,
+			},
+			Pass: gate.Pass{
+				Proof: gate.ProofBad, Why: gate.ReasonPassSpent, Kind: gate.PassChild, Single: true,
+				Window: gate.Window{Weekdays: 31}, From: 27_000_000, To: 27_000_600,
+			},
+		}
 		b, err := EncodeInputs(in)
 		if err != nil {
 			t.Fatal(err)

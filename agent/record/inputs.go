@@ -11,8 +11,7 @@ import (
 const maxInputs = 2 << 10
 
 // inputs is the CBOR of [gate.Inputs]: integer keys, a value of zero is
-// absent. Keys 12 to 15 are kept for pass and passport result, last passage and
-// list hits.
+// absent.
 type inputs struct {
 	Now         int64          `cbor:"1,keyasint,omitzero"` // UTC milliseconds
 	Direction   directionCode  `cbor:"2,keyasint,omitzero"`
@@ -25,6 +24,10 @@ type inputs struct {
 	DataAge     int64          `cbor:"9,keyasint,omitzero"` // seconds
 	Clock       clockCode      `cbor:"10,keyasint,omitzero"`
 	Extras      *extras        `cbor:"11,keyasint,omitempty"` // nil: none were read
+	Passport    *passport      `cbor:"12,keyasint,omitempty"` // nil: none was shown
+	Pass        *pass          `cbor:"13,keyasint,omitempty"` // nil: none was shown
+	LastIn      int64          `cbor:"14,keyasint,omitzero"`  // UTC milliseconds
+	LastOut     int64          `cbor:"15,keyasint,omitzero"`
 	Mismatch    bool           `cbor:"16,keyasint,omitzero"`
 }
 
@@ -49,6 +52,10 @@ func EncodeInputs(in gate.Inputs) ([]byte, error) {
 		DataAge:     in.DataAge,
 		Clock:       clockCode(clock),
 		Extras:      newExtras(in.Facts),
+		Passport:    newPassport(in.Passport),
+		Pass:        newPass(in.Pass),
+		LastIn:      in.Passages.In,
+		LastOut:     in.Passages.Out,
 		Mismatch:    in.Facts.CardMismatch,
 	})
 }
@@ -81,6 +88,9 @@ func DecodeInputs(b []byte) (gate.Inputs, error) {
 		Flags:       gate.ClaimFlags(in.Flags),
 		CardExpires: gate.Day(in.CardExpires),
 		Facts:       facts,
+		Passport:    in.Passport.domain(),
+		Pass:        in.Pass.domain(),
+		Passages:    gate.Passages{In: in.LastIn, Out: in.LastOut},
 		DataAge:     in.DataAge,
 		Clock:       clock,
 	}, nil
