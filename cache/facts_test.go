@@ -337,3 +337,36 @@ func TestDamagedExtras(t *testing.T) {
 		})
 	}
 }
+
+// TestFilesNameNobody: no number, card or key is in what a thief would find.
+func TestFilesNameNobody(t *testing.T) {
+	dir := memDir(t)
+	s := openSets(t, dir)
+	people := cachetest.Mixed(cachetest.People(2000, 1), 1)
+	load(t, s, vnKey, 1, block.WidthCheck, people)
+	w, err := s.Stage(cachetest.Make(t, "vn", 2, vnKey.KeyID, vnKey.Key, block.WidthCheck, people).Generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort() //nolint:errcheck // what is in staging is looked at too
+	files := 0
+	err = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files++
+		content := readFile(t, path)
+		if bytes.Contains(content, vnKey.Key[:8]) {
+			t.Errorf("the key is in %s", e.Name())
+		}
+		for _, p := range people {
+			if bytes.Contains(content, []byte(p.Number)) || bytes.Contains(content, []byte(p.Card)) {
+				t.Fatalf("a person is in %s", e.Name())
+			}
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}

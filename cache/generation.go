@@ -43,6 +43,7 @@ type part struct {
 	size   int64
 	first  uint64 // lowest number of its blocks
 	db     *bbolt.DB
+	file   *os.File  // db's
 	tx     *bbolt.Tx // held while open: the file never changes, so it blocks nobody
 	blocks *bbolt.Bucket
 	extras *bbolt.Bucket // nil when nobody has any
@@ -131,7 +132,7 @@ func openPart(path string) (p part, info setInfo, err error) {
 	if err != nil {
 		return p, info, err
 	}
-	p = part{path: path, size: head.pages * pageSize, db: db}
+	p = part{path: path, size: head.pages * pageSize, db: db, file: file}
 	err = guard(func() error {
 		if p.tx, err = db.Begin(false); err != nil {
 			return err

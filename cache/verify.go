@@ -39,11 +39,38 @@ type counting struct {
 	want           setInfo
 	digest         *block.Digest
 	people, extras uint64
+	ahead          readAhead // of the file it is at
+}
+
+// readAhead fetches a file in long pieces before whoever walks through its
+// blocks: bbolt maps files so that each page is fetched by itself, which on a
+// slow card takes minutes for a nation. It goes by where a block should lie,
+// because blocks come into a file in their order.
+type readAhead struct {
+	part    *part
+	blocks  uint64
+	fetched int64 // bytes from the start of the file
+}
+
+const aheadPiece = 4 << 20
+
+func newReadAhead(p *part, end uint64) readAhead {
+	return readAhead{part: p, blocks: max(end-p.first, 1)}
+}
+
+// at fetches what follows block no, unless it is there.
+func (r *readAhead) at(no uint64) {
+	here := int64(float64(r.part.size) * float64(no-r.part.first) / float64(r.blocks))
+	if here+aheadPiece/2 >= r.fetched && r.fetched < r.part.size {
+		fetch(r.part.file, r.fetched, aheadPiece)
+		r.fetched += aheadPiece
+	}
 }
 
 // file takes one file, whose blocks end before end. In one into which deltas
 // were folded it compares the digest of the content.
 func (c *counting) file(p *part, end uint64) error {
+	c.ahead = newReadAhead(p, end)
 	if !c.want.folded() {
 		return c.part(p.blocks, p.extras, p.first, end)
 	}
@@ -94,6 +121,7 @@ func (c *counting) part(blocks, extras *bbolt.Bucket, first, end uint64) error {
 		case no < first || no >= end:
 			err = fmt.Errorf("block %d does not belong into this part", no)
 		default:
+			c.ahead.at(no)
 			err = c.block(no, v, mine)
 		}
 		if err != nil {
