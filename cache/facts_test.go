@@ -344,11 +344,19 @@ func TestFilesNameNobody(t *testing.T) {
 	s := openSets(t, dir)
 	people := cachetest.Mixed(cachetest.People(2000, 1), 1)
 	load(t, s, vnKey, 1, block.WidthCheck, people)
-	w, err := s.Stage(cachetest.Make(t, "vn", 2, vnKey.KeyID, vnKey.Key, block.WidthCheck, people).Generation)
+	next := cachetest.Make(t, "vn", 2, vnKey.KeyID, vnKey.Key, block.WidthCheck, people)
+	w, err := s.Stage(next.Generation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Abort() //nolint:errcheck // what is in staging is looked at too
+	defer func() {
+		if err := w.Abort(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := next.Each(w.Block); err != nil { // what is in staging is looked at too
+		t.Fatal(err)
+	}
 	files := 0
 	err = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -366,7 +374,7 @@ func TestFilesNameNobody(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || files == 0 {
+	if err != nil || files != 2 {
 		t.Errorf("%d files, %v", files, err)
 	}
 }
