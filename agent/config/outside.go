@@ -55,9 +55,9 @@ func (r *reader) secretFile(key, path, what string) {
 		return
 	}
 	at, shown := r.at[key], r.written(path)
-	if strings.HasPrefix(path, credentials) {
+	if id, ok := strings.CutPrefix(path, credentials); ok {
 		r.warn(at, key, fmt.Sprintf("%s comes from systemd and is not there now: %s", what, path),
-			fmt.Sprintf("nothing to do if the unit has LoadCredential=%s:FILE", strings.TrimPrefix(path, credentials)))
+			fmt.Sprintf("nothing to do if the unit has LoadCredential=%s:FILE", id))
 		return
 	}
 	info, err := os.Stat(path)

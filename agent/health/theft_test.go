@@ -14,14 +14,34 @@ func TestTheft(t *testing.T) {
 		en     []string // what the sentence must say
 		not    []string // and what it must not
 	}{
-		{"set and entry keys in files", Theft{Sets: []string{"vn", "hn01-lists"}, EntryKey: true}, true,
-			[]string{"vn, hn01-lists", "what is recorded", "which entries are that person's", "at once"}, []string{"memory", "nobody"}},
-		{"a set's key in a file, the entry key missing or in memory", Theft{Sets: []string{"vn"}}, true,
-			[]string{"data vn", "not whose the entries are"}, []string{"memory", "nobody"}},
-		{"one set in a file, another in memory", Theft{Sets: []string{"hn01-lists"}, Memory: true}, true,
-			[]string{"data hn01-lists", "not whose the entries are"}, []string{"memory", "nobody"}},
-		{"the entry key alone in a file", Theft{EntryKey: true, Memory: true}, true,
-			[]string{"which entries are that person's", "nobody can be found in the data"}, []string{"memory"}},
+		{
+			"set and entry keys in files",
+			Theft{Sets: []string{"vn", "hn01-lists"}, EntryKey: true},
+			true,
+			[]string{"vn, hn01-lists", "what is recorded", "which entries are that person's", "at once"},
+			[]string{"memory", "nobody"},
+		},
+		{
+			"a set's key in a file, the entry key missing or in memory",
+			Theft{Sets: []string{"vn"}},
+			true,
+			[]string{"data vn", "not whose the entries are"},
+			[]string{"memory", "nobody"},
+		},
+		{
+			"one set in a file, another in memory",
+			Theft{Sets: []string{"hn01-lists"}, Memory: true},
+			true,
+			[]string{"data hn01-lists", "not whose the entries are"},
+			[]string{"memory", "nobody"},
+		},
+		{
+			"the entry key alone in a file",
+			Theft{EntryKey: true, Memory: true},
+			true,
+			[]string{"which entries are that person's", "nobody can be found in the data"},
+			[]string{"memory"},
+		},
 		{"memory only", Theft{Memory: true}, false, []string{"can find nobody", "memory only", "no more keys"}, nil},
 		{"no key at all", Theft{}, false, []string{"no key on this box", "can find nobody"}, []string{"memory"}},
 	} {

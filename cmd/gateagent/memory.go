@@ -43,7 +43,7 @@ func swapOnDisk(swaps string) string {
 // noSwapInGroup says whether the control group of this program forbids swap, as
 // MemorySwapMax=0 in the unit does.
 func noSwapInGroup(groups string) bool {
-	for _, line := range strings.Split(groups, "\n") {
+	for line := range strings.SplitSeq(groups, "\n") {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {
 			most := readText(filepath.Join("/sys/fs/cgroup", filepath.Clean("/"+path), "memory.swap.max"))
 			return strings.TrimSpace(most) == "0"
