@@ -35,7 +35,7 @@ func goldenBlocks(width int) []Block {
 func goldenFile(t testing.TB, name string, now []byte) []byte {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if *update && now != nil {
 		var text strings.Builder
 		for s := hex.EncodeToString(now); len(s) > 0; s = s[min(len(s), 100):] {
 			text.WriteString(s[:min(len(s), 100)] + "\n")
@@ -377,6 +377,8 @@ func FuzzDecodeColumns(f *testing.F) {
 		}
 		f.Add(body, width == widthCheck)
 	}
+	f.Add(goldenFile(f, "chunk7.hex", nil), false)
+	f.Add(goldenFile(f, "chunk9.hex", nil), true)
 	f.Fuzz(func(t *testing.T, body []byte, check bool) {
 		width := widthPlain
 		if check {
@@ -403,6 +405,9 @@ func FuzzDecodeChanges(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(pieces[0])
+	}
+	for _, name := range []string{"changes_rank.hex", "changes_rem.hex", "changes_few.hex"} {
+		f.Add(goldenFile(f, name, nil))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !soundChanges(t, body) {
