@@ -254,6 +254,13 @@ func (f *fitter) fit(t *triple, expected int) (best model, score float32) {
 	return best, score
 }
 
+// corner seeks the far corner alone.
+func (f *fitter) corner(m *model) (score float32) {
+	f.patch.develop()
+	f.farCorner(m)
+	return f.patch.score(m, f.marksOf(symbology.Version(m.n)).points)
+}
+
 // refine seeks the far corner, then moves all four.
 func (f *fitter) refine(m *model) float32 {
 	p, marks := &f.patch, f.marksOf(symbology.Version(m.n))

@@ -60,6 +60,8 @@ const (
 	// restFits is the least score of all marks but those of the finder patterns:
 	// codes have 0.45 and more, fields of finder patterns 0.26 at most.
 	restFits = 0.33
+	// worthTrying is the score at which a model is tried before it is fitted well.
+	worthTrying = 0.7
 	// inView is the least score at which an unread symbol is said to be a code
 	// all the same.
 	inView = 0.62
@@ -343,10 +345,16 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 	if score == 0 {
 		return m, score, s, false
 	}
-	if score >= wellPlaced {
-		if s, ok = r.decodeAs(&m, sharpenings[:2], take); ok {
-			return m, score, s, true
+	for cornered := false; ; cornered = true {
+		if score >= worthTrying {
+			if s, ok = r.decodeAs(&m, sharpenings[:2], take); ok {
+				return m, score, s, true
+			}
 		}
+		if cornered || score >= wellPlaced {
+			break
+		}
+		score = r.fitter.corner(&m)
 	}
 	if r.fits <= 0 {
 		return m, 0, s, false
