@@ -322,3 +322,22 @@ func TestFoldsInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func FuzzDeltaHead(f *testing.F) {
+	f.Add(cache.SomeHead())
+	f.Add(cache.SomeHead("staff", "visitors"))
+	f.Add(cache.SomeHead(""))
+	f.Add([]byte("short"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		again, err := cache.HeadAgain(data)
+		if err != nil {
+			if !errors.Is(err, cache.ErrDamaged) {
+				t.Error(err)
+			}
+			return
+		}
+		if !bytes.Equal(again, data) {
+			t.Errorf("%x was read and is written as %x", data, again)
+		}
+	})
+}

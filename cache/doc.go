@@ -8,6 +8,8 @@
 //	                            may be
 //	sets/<set>/<version>.vouch  the newest manifest that vouches for it, if
 //	                            that is not the one inside the file
+//	sets/<set>/delta.db         the changes since that file was built
+//	sets/<set>/delta.open       there while a process has them open
 //	sets/<set>/staging/         the next generation, while it is written
 //	sets/<set>/quarantine/      the last generation found damaged
 //	journal/journal.db          the gap-free, hash-chained records of an epoch

@@ -38,3 +38,19 @@ func (s *Sets) HasRecord(set string, p gate.Pseudonym) bool {
 	_, ok, err := g.record(g.grown.Load(), l, no, rem)
 	return ok && err == nil
 }
+
+// HeadAgain parses the head of a delta and gives it as it would be written.
+func HeadAgain(data []byte) ([]byte, error) {
+	h, err := parseHead(data)
+	if err != nil {
+		return nil, err
+	}
+	return append(h.append(nil), h.digest[:]...), nil
+}
+
+// SomeHead gives a head.
+func SomeHead(lists ...string) []byte {
+	h := logHead{base: lineage{Version: 7}, from: 8, issued: 1_760_000_000_000, people: 9, extras: 1, width: 7, pieces: 3, lists: lists}
+	d := newLogDigest(9).head(&h)
+	return append(h.append(nil), d[:]...)
+}
