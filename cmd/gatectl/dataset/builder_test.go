@@ -146,7 +146,10 @@ func TestCollisions(t *testing.T) {
 
 // TestSameWhateverTheMemory: the bytes of a version depend on the people alone.
 func TestSameWhateverTheMemory(t *testing.T) {
-	const n = 60_000
+	n := 60_000
+	if testing.Short() {
+		n = 20_000
+	}
 	who := upTo(n)
 	rand.New(rand.NewPCG(1, 1)).Shuffle(n, func(i, j int) { who[i], who[j] = who[j], who[i] })
 	who = append(who, who[:500]...) // again, in other batches
@@ -170,7 +173,7 @@ func TestSameWhateverTheMemory(t *testing.T) {
 			temp, dir := t.TempDir(), t.TempDir()
 			o := options(func(o *Options) { o.Memory, o.Workers, o.Temp, o.CheckBits = c.memory, c.workers, temp, true })
 			m, counts := base(t, NewFolder(dir), o, 1, c.list)
-			if m.Base.People != n || counts.Duplicates != 500 || m.Base.Extras == 0 || counts.Cards != n {
+			if m.Base.People != uint64(n) || counts.Duplicates != 500 || m.Base.Extras == 0 || counts.Cards != n {
 				t.Errorf("%d people, %d with extras, counts %+v", m.Base.People, m.Base.Extras, counts)
 			}
 			got := files(t, dir)
@@ -178,7 +181,7 @@ func TestSameWhateverTheMemory(t *testing.T) {
 			if want == nil {
 				want, wanted = got, counts
 			}
-			if diff := cmp.Diff(want, got); diff != "" || len(got) < 4 {
+			if diff := cmp.Diff(want, got); diff != "" || len(got) < 3 {
 				t.Errorf("%d files, and not the same", len(got))
 			}
 			if diff := cmp.Diff(wanted, counts); diff != "" {

@@ -154,7 +154,11 @@ func (b *box) holds(list string, cards bool) {
 
 // TestFolderHoldsEverybody reads back, as a box does, what was written.
 func TestFolderHoldsEverybody(t *testing.T) {
-	for _, n := range []int{0, 1, 62, 63, 40_000} {
+	most := 40_000
+	if testing.Short() {
+		most = 8_000
+	}
+	for _, n := range []int{0, 1, 62, 63, most} {
 		for _, cards := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d people, check bits %v", n, cards), func(t *testing.T) {
 				f := NewFolder(t.TempDir())
@@ -225,7 +229,10 @@ func year(n, y int) string {
 // takes the base and what it misses; a new base is made of what is in force
 // without a chunk.
 func TestDeltas(t *testing.T) {
-	const n = 9000
+	n := 9000
+	if testing.Short() {
+		n = 4000
+	}
 	f := NewFolder(t.TempDir())
 	m, _ := base(t, f, options(func(o *Options) { o.CheckBits = true }), 7, year(n, 1))
 	early, behind := newBox(t, f), newBox(t, f)

@@ -28,15 +28,24 @@ func newTempDir(in string) (*tempDir, error) {
 	if err := removeDead(in); err != nil {
 		return nil, err
 	}
-	path, err := os.MkdirTemp(in, tempName+"*")
-	if err != nil {
-		return nil, fmt.Errorf("make a directory for sorting: %w", err)
+	for tries := 0; ; tries++ {
+		path, err := os.MkdirTemp(in, tempName+"*")
+		if err != nil {
+			return nil, fmt.Errorf("make a directory for sorting: %w", err)
+		}
+		lock, err := lockFile(filepath.Join(path, "lock"))
+		if err == nil && exists(lock.Name()) {
+			return &tempDir{path: path, lock: lock}, nil
+		}
+		// Another process may have taken it for a dead one's before it was
+		// locked.
+		if err == nil {
+			err = lock.Close()
+		}
+		if err = errors.Join(err, os.RemoveAll(path)); tries == 3 {
+			return nil, errors.Join(errors.New("make a directory for sorting: it does not stay"), err)
+		}
 	}
-	lock, err := lockFile(filepath.Join(path, "lock"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make a directory for sorting: %w", err), os.RemoveAll(path))
-	}
-	return &tempDir{path: path, lock: lock}, nil
 }
 
 // removeDead removes directories for sorting that nobody owns any more.
