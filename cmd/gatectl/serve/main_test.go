@@ -229,11 +229,12 @@ type office struct {
 	folder dataset.Folder
 	m      wire.Manifest
 	values map[uint64][]byte // of the base
+	now    int64             // Unix seconds: each document is younger than the one before
 }
 
 func newOffice(t *testing.T, url string) *office {
 	t.Helper()
-	o := &office{t: t, url: url, folder: dataset.NewFolder(t.TempDir())}
+	o := &office{t: t, url: url, folder: dataset.NewFolder(t.TempDir()), now: time.Now().Unix() - 1000}
 	for s, role := range map[*signed.Signer]signed.Role{&o.root: signed.RoleRoot, &o.key: signed.RoleSnapshot} {
 		var err error
 		if *s, err = signed.NewSigner(string(role)+"-1", role); err != nil {
@@ -257,26 +258,33 @@ func (o *office) task(broker, dir string, rate int64) task {
 }
 
 // number is the n-th fictional number.
-func number(n int) gate.Number { return gate.Number(fmt.Sprintf("001199%06d", n)) }
+func number(n int) gate.Number { return gate.Number(fmt.Sprintf("00119%07d", n)) }
 
 func word(n int) gate.Word { return gate.Word(n*7) & gate.MaxWordDay }
 
 // build writes version 1 with n people into the folder, a chunk for each span
 // blocks.
-func (o *office) build(n int, span uint64) {
+func (o *office) build(n int, span uint64) { o.buildAs(1, n, 0, span) }
+
+// buildAs writes a version in which the first people, so many as are changed,
+// have the word 1.
+func (o *office) buildAs(version uint64, n, changed int, span uint64) {
 	o.t.Helper()
 	p := gate.NewPseudonymer(vnKey)
 	rows := make([]block.Row, n)
 	for i := range rows {
 		rows[i] = block.Row{Person: p.Of(number(i)), Word: word(i)}
+		if i < changed {
+			rows[i].Word = 1
+		}
 	}
 	if err := block.Sort(rows); err != nil {
 		o.t.Fatal(err)
 	}
-	now := time.Now()
+	o.now++
 	blocks := block.Blocks(uint64(n))
 	o.m = wire.Manifest{
-		Aud: "vn", Ver: 1, Iat: now.Unix(), Exp: now.Unix() + 3600, Coding: wire.CodingColumns, KeyHold: wire.KeyHoldFile,
+		Aud: "vn", Ver: version, Iat: o.now, Exp: o.now + 3600, Coding: wire.CodingColumns, KeyHold: wire.KeyHoldFile,
 	}
 	o.values = make(map[uint64][]byte)
 	dir := filepath.Join(o.folder.Dir(), "chunks")
@@ -300,7 +308,7 @@ func (o *office) build(n int, span uint64) {
 	}
 	sum := digest.Sum()
 	o.m.Base = wire.Base{
-		Version: 1, People: uint64(n), Blocks: blocks, Width: block.Width,
+		Version: version, People: uint64(n), Blocks: blocks, Width: block.Width,
 		BaseDay: "2021-01-01", KeyID: "vn-1", Digest: hex.EncodeToString(sum[:]),
 	}
 }
@@ -323,9 +331,9 @@ func (o *office) extend(n int) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	now := time.Now().Unix()
+	o.now++
 	d := wire.DeltaDoc{
-		Aud: "vn", N: o.m.Ver + 1, Iat: now, Exp: now + 3600, Base: o.m.Base.Version, BaseDigest: o.m.Base.Digest, People: o.m.Base.People,
+		Aud: "vn", N: o.m.Ver + 1, Iat: o.now, Exp: o.now + 3600, Base: o.m.Base.Version, BaseDigest: o.m.Base.Digest, People: o.m.Base.People,
 	}
 	for _, body := range d.PutChanges(pieces, uint64(len(changes))) {
 		if err := os.WriteFile(filepath.Join(o.folder.Dir(), "chunks", digestOf(body)), body, 0o644); err != nil {
@@ -344,7 +352,7 @@ func (o *office) extend(n int) {
 		o.t.Fatal(err)
 	}
 	o.m.Deltas = append(o.m.Deltas, wire.DeltaRef{N: d.N, Base: d.Base, Size: len(compact), Digest: digestOf([]byte(compact))})
-	o.m.Ver, o.m.Iat, o.m.Exp = d.N, now, now+3600
+	o.m.Ver, o.m.Iat, o.m.Exp = d.N, o.now, o.now+3600
 }
 
 func digestOf(body []byte) string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -226,4 +227,121 @@ func TestFleet(t *testing.T) {
 	}
 	t.Logf("%d boxes, %d MB each, in %v: %.0f MB/s; %d asked for again, %d came too late; the broker grew from %d to %d MiB",
 		boxes, chunks*size/1e6, took.Round(time.Millisecond), float64(want)*size/1e6/took.Seconds(), asked-want, unasked, before>>20, most>>20)
+}
+
+// A broker that loses, doubles and holds back what it has acknowledged: chunks,
+// and what is asked for. Everything comes whole all the same.
+func TestLyingBroker(t *testing.T) {
+	m := brokertest.Start(t)
+	o := newOffice(t, m.URL())
+	o.build(13_500, 1)
+	o.publish()
+	if len(o.m.Chunks) <= wire.MaxRetained {
+		t.Fatalf("%d chunks", len(o.m.Chunks))
+	}
+	stats, _ := o.serve()
+	m.Lie(brokertest.Lies{
+		On: func(topic string) bool {
+			return strings.Contains(topic, "/data/want") || strings.Contains(topic, "/chunk/")
+		},
+		Drop: 0.006, Twice: 0.2, Late: 0.01, Seed: 5,
+	})
+	dir := t.TempDir()
+	version, _, stop := startBox(t, o.task(m.URL(), dir, 0))
+	eventually(t, 2*time.Minute, "in force", version(1))
+	lied := m.Lied()
+	m.Lie(brokertest.Lies{})
+	for range 5 {
+		o.extend(200)
+	}
+	o.publish()
+	eventually(t, time.Minute, "the deltas", version(6))
+	stop()
+	wantPeople(t, dir, 6, 13_500, 200)
+	if lied.Dropped == 0 || lied.Twice == 0 || lied.Late == 0 {
+		t.Errorf("the broker hardly lied: %+v", lied)
+	}
+	t.Logf("%d chunks; the broker lied: %+v; %+v", len(o.m.Chunks), lied, stats())
+}
+
+// startBox runs a box in this process. version says whether it has a version in
+// force on a base, box gives what it said last.
+func startBox(t *testing.T, what task) (version func(v uint64) func() bool, box func() seen, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	var last seen
+	ended := make(chan error, 1)
+	go func() {
+		ended <- boxUntil(ctx, what, func(s seen) {
+			mu.Lock()
+			defer mu.Unlock()
+			last = s
+		})
+	}()
+	box = func() seen { mu.Lock(); defer mu.Unlock(); return last }
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return func(v uint64) func() bool { return func() bool { return box().Version == v } }, box, stop
+}
+
+// A set through its whole life on a box with a real store: a base, deltas, a
+// new base of the same content, back to an older version of it, and on.
+func TestLifeOfASet(t *testing.T) {
+	const people, span = 5000, 20
+	m := brokertest.Start(t)
+	o := newOffice(t, m.URL())
+	o.build(people, span)
+	o.publish()
+	dir := t.TempDir()
+	version, box, stop := startBox(t, o.task(m.URL(), dir, 0))
+	eventually(t, time.Minute, "the base", version(1))
+	o.extend(10)
+	o.extend(20)
+	o.publish()
+	eventually(t, time.Minute, "two deltas", version(3))
+	fetched := box().Fetched
+
+	lineage := o.m.Deltas
+	o.buildAs(3, people, 20, span)
+	o.m.Deltas = lineage // a box that is behind comes to it by these
+	o.publish()
+	eventually(t, time.Minute, "the new base", func() bool { return box().Base == 3 })
+	if got := box().Fetched; got != fetched {
+		t.Errorf("%d bytes were fetched for a base that was here", got-fetched)
+	}
+	o.extend(30)
+	o.extend(40)
+	o.publish()
+	eventually(t, time.Minute, "deltas of the new base", version(5))
+	stop()
+	wantPeople(t, dir, 5, people, 40)
+
+	newest := o.m
+	o.now++
+	back := o.m
+	back.Ver, back.Deltas, back.BackFrom, back.Iat, back.Exp = 3, lineage, 5, o.now, o.now+3600
+	o.m = back
+	o.publish()
+	version, box, stop = startBox(t, o.task(m.URL(), dir, 0))
+	eventually(t, time.Minute, "back", version(3))
+	stop()
+	wantPeople(t, dir, 3, people, 20)
+
+	o.m = newest // taken back
+	o.publish()
+	version, box, stop = startBox(t, o.task(m.URL(), dir, 0))
+	eventually(t, time.Minute, "what was taken back is refused", func() bool { return strings.Contains(box().Fault, "taken back") })
+	if !version(3)() {
+		t.Errorf("%+v", box())
+	}
+	o.buildAs(6, people, 60, span)
+	o.publish()
+	eventually(t, time.Minute, "on", version(6))
+	stop()
+	wantPeople(t, dir, 6, people, 60)
 }
