@@ -48,10 +48,9 @@ type builder struct {
 	load    int // what it is about to write
 	txBytes int
 
-	next           uint64 // lowest block number that may come
-	people, withEx uint64
-	files          []string
-	written        int64 // of the files before this one
+	next    uint64 // lowest block number that may come
+	files   []string
+	written int64 // of the files before this one
 }
 
 func newBuilder(dir string, info setInfo, maxFile, size int64) *builder {

@@ -139,6 +139,11 @@ func TestFactsOfSeveralSets(t *testing.T) {
 			a: p(done, nil, ""), b: p(word(gate.FactPositive, 30, false), nil, ""), word: word(gate.FactPositive, 30, false),
 			extras: func(e *gate.Extras) { e.Completed = base + 10 },
 		},
+		"the first's day stays when the second blocks": {
+			a: p(done, nil, ""), b: p(word(gate.FactPositive, 30, true), &gate.Extras{Completed: base + 5, LastDose: base + 50}, ""),
+			word:   word(gate.FactPositive, 30, true),
+			extras: func(e *gate.Extras) { e.Completed, e.LastDose = base+10, base+50 },
+		},
 		"both block": {
 			a: p(word(gate.FactQuarantine, 40, false), nil, ""), b: p(word(gate.FactPositive, 30, false), nil, ""),
 			word:   word(gate.FactQuarantine, 40, false),

@@ -171,6 +171,10 @@ func blocks(w gate.Word) bool {
 // the word of the first set; what the others say goes to the extras.
 func (m *merger) add(f found, mismatch bool, base gate.Day, lists []string) error {
 	var err error
+	takesOver := m.facts.Found && !m.blocked && blocks(f.word)
+	if takesOver {
+		m.further(m.facts.Word, m.facts.Base) // first, because of two days of a kind the first stays
+	}
 	if f.body != nil {
 		m.facts.HasExtras = true
 		if err = block.DecodeExtras(f.body, base, lists, &m.facts.Extras); err != nil {
@@ -181,14 +185,10 @@ func (m *merger) add(f found, mismatch bool, base gate.Day, lists []string) erro
 	}
 	m.facts.CardMismatch = m.facts.CardMismatch || mismatch
 	m.sets++
-	switch {
-	case !m.facts.Found:
-		m.facts.Found, m.facts.Word, m.facts.Base = true, f.word, base
-	case blocks(f.word) && !m.blocked:
-		m.further(m.facts.Word, m.facts.Base)
-		m.facts.Word, m.facts.Base = f.word, base
-	default:
+	if m.facts.Found && !takesOver {
 		m.further(f.word, base)
+	} else {
+		m.facts.Found, m.facts.Word, m.facts.Base = true, f.word, base
 	}
 	m.blocked = m.blocked || blocks(f.word)
 	return err

@@ -332,7 +332,7 @@ func (d *decoder) window(value []byte) (w gate.Window, ok bool) {
 	if len(value) == 0 || value[0] == 0 || value[0]&^windowAll != 0 {
 		return w, false
 	}
-	has, rest, ok := value[0], value[1:], true
+	has, rest := value[0], value[1:]
 	if has&windowFrom != 0 {
 		if w.From, ok = d.dayAt(rest); !ok {
 			return w, false

@@ -137,7 +137,7 @@ func withoutMaps(dir string) error {
 		return rerr
 	}
 	if !errors.Is(err, syscall.ENOMEM) {
-		return fmt.Errorf("without address space: %v", err)
+		return errors.Join(errors.New("without address space the error is not ENOMEM"), err)
 	}
 	answers := func(version uint64) error {
 		f, st, err := s.Facts(people[3].Number, "")
