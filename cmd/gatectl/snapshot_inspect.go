@@ -219,8 +219,11 @@ func showHistogram(out io.Writer, v dataset.View, h dataset.Histogram) {
 		n    int
 		what string
 	}{
-		{h.Dates, "  a second date"}, {h.Tests, "  tests"}, {h.Windows, "  days or hours of their own"},
-		{h.Others, "  facts of other providers"}, {h.Beyond, "  more than this version reads"},
+		{h.Dates, "  a second date"},
+		{h.Tests, "  tests"},
+		{h.Windows, "  days or hours of their own"},
+		{h.Others, "  facts of other providers"},
+		{h.Beyond, "  more than this version reads"},
 	} {
 		if part.n > 0 {
 			line(part.n, part.what)
@@ -320,8 +323,12 @@ func sayFacts(f gate.Facts) (said []string) {
 		what string
 		day  gate.Day
 	}{
-		{"first dose", e.FirstDose}, {"completed", e.Completed}, {"last dose", e.LastDose},
-		{"positive", e.Positive}, {"recovered", e.Recovered}, {"quarantine until", e.Quarantine},
+		{"first dose", e.FirstDose},
+		{"completed", e.Completed},
+		{"last dose", e.LastDose},
+		{"positive", e.Positive},
+		{"recovered", e.Recovered},
+		{"quarantine until", e.Quarantine},
 	} {
 		if d.day != 0 {
 			said = append(said, d.what+" "+d.day.String())

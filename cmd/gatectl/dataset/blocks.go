@@ -37,12 +37,11 @@ type placing struct {
 	blocks uint64
 	counts *Counts
 
-	ahead    item
-	has      bool
-	started  bool
-	aheadMem []byte
-	entries  []entry
-	bodies   []byte
+	ahead   item
+	has     bool
+	started bool
+	entries []entry
+	bodies  []byte
 }
 
 func (b *Builder) place(blocks uint64, counts *Counts) (*placing, error) {

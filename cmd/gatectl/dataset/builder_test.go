@@ -57,10 +57,15 @@ func TestTwiceAndContradicting(t *testing.T) {
 	defer b.Close()
 	positive := people.Person{Number: number(1), Positive: asOf - 3}
 	for _, p := range []people.Person{
-		positive, {Number: number(2)}, positive, positive,
-		{Number: number(3), Recovered: asOf - 3}, {Number: number(3)},
-		{Number: number(4), Lists: []gate.Membership{{List: "staff"}}}, {Number: number(4), Lists: []gate.Membership{{List: "staff"}}},
-		{Number: number(5), Lists: []gate.Membership{{List: "staff"}}}, {Number: number(5), Lists: []gate.Membership{{List: "deny"}}},
+		positive,
+		{Number: number(2)},
+		positive, positive,
+		{Number: number(3), Recovered: asOf - 3},
+		{Number: number(3)},
+		{Number: number(4), Lists: []gate.Membership{{List: "staff"}}},
+		{Number: number(4), Lists: []gate.Membership{{List: "staff"}}},
+		{Number: number(5), Lists: []gate.Membership{{List: "staff"}}},
+		{Number: number(5), Lists: []gate.Membership{{List: "deny"}}},
 	} {
 		if err := b.Add(&p); err != nil {
 			t.Fatal(err)
@@ -110,10 +115,17 @@ func planted(t *testing.T, o Options, records ...record) *Builder {
 // share block and remainder, wherever they were sorted.
 func TestCollisions(t *testing.T) {
 	records := []record{
-		{person: 1 << 60, tag: 1, word: 7}, {person: 1 << 60, tag: 2, word: 7},
-		{person: 1 << 50, tag: 3, check: 5}, {person: 1<<50 + 1, tag: 4}, {person: 1<<50 + 2, tag: 9},
-		{person: 1 << 61, tag: 5, check: 6}, {person: 1 << 61, tag: 5}, {person: 1 << 61, tag: 5, check: 6},
-		{person: 1 << 62, tag: 6, check: 6}, {person: 1 << 62, tag: 6, check: 7}, {person: 1 << 62, tag: 6, check: 6},
+		{person: 1 << 60, tag: 1, word: 7},
+		{person: 1 << 60, tag: 2, word: 7},
+		{person: 1 << 50, tag: 3, check: 5},
+		{person: 1<<50 + 1, tag: 4},
+		{person: 1<<50 + 2, tag: 9},
+		{person: 1 << 61, tag: 5, check: 6},
+		{person: 1 << 61, tag: 5},
+		{person: 1 << 61, tag: 5, check: 6},
+		{person: 1 << 62, tag: 6, check: 6},
+		{person: 1 << 62, tag: 6, check: 7},
+		{person: 1 << 62, tag: 6, check: 6},
 	}
 	for name, o := range map[string]Options{
 		"in memory":   options(func(o *Options) { o.CheckBits = true }),
@@ -386,8 +398,10 @@ func TestKeyHold(t *testing.T) {
 		people uint64
 		want   string
 	}{
-		{"", MemoryAbove, wire.KeyHoldFile}, {"", MemoryAbove + 1, wire.KeyHoldMemory},
-		{wire.KeyHoldFile, MemoryAbove + 1, wire.KeyHoldFile}, {wire.KeyHoldMemory, 1, wire.KeyHoldMemory},
+		{"", MemoryAbove, wire.KeyHoldFile},
+		{"", MemoryAbove + 1, wire.KeyHoldMemory},
+		{wire.KeyHoldFile, MemoryAbove + 1, wire.KeyHoldFile},
+		{wire.KeyHoldMemory, 1, wire.KeyHoldMemory},
 	} {
 		if got := (Head{KeyHold: c.asked}).keyHold(c.people); got != c.want {
 			t.Errorf("%d people, asked for %q: %s", c.people, c.asked, got)

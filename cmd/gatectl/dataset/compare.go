@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"gateagent/agent/gate"
 	"gateagent/agent/hint"
@@ -134,12 +135,12 @@ type terms struct {
 // newTerms gives the terms of x for y; nil when they are the same.
 func newTerms(x, y *peopleOf) *terms {
 	cards := x.m.Base.Width == block.WidthCheck && y.m.Base.Width == block.WidthCheck
-	if x.m.Base.Width == y.m.Base.Width && x.base == y.base && len(y.lists) <= len(x.lists) && equal(x.lists[:len(y.lists)], y.lists) {
+	if x.m.Base.Width == y.m.Base.Width && x.base == y.base && len(y.lists) <= len(x.lists) && slices.Equal(x.lists[:len(y.lists)], y.lists) {
 		return nil
 	}
 	t := &terms{base: x.base, from: y.base, lists: append([]string(nil), x.lists...), old: y.lists, cards: cards}
 	for _, l := range y.lists {
-		if !contains(t.lists, l) {
+		if !slices.Contains(t.lists, l) {
 			t.lists = append(t.lists, l)
 		}
 	}
@@ -149,20 +150,11 @@ func newTerms(x, y *peopleOf) *terms {
 	return t
 }
 
-func contains(all []string, s string) bool {
-	for _, o := range all {
-		if o == s {
-			return true
-		}
-	}
-	return false
-}
-
 func (t *terms) turn(e *entry) error {
 	if !t.cards {
 		e.check = 0
 	}
-	if t.base == t.from && equal(t.lists, t.old) {
+	if t.base == t.from && slices.Equal(t.lists, t.old) {
 		return nil
 	}
 	if kind := e.word.Kind(); kind != gate.FactNothing {

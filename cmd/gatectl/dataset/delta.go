@@ -96,8 +96,8 @@ func (f Folder) WriteDelta(ctx context.Context, b *Builder, h Head, m wire.Manif
 	if err != nil {
 		return m, out, err
 	}
-	if lists := b.Lists(); !equal(lists, before) {
-		if len(lists) < len(before) || !equal(lists[:len(before)], before) {
+	if lists := b.Lists(); !slices.Equal(lists, before) {
+		if len(lists) < len(before) || !slices.Equal(lists[:len(before)], before) {
 			return m, out, errors.New("the list was read for other names of lists than the version has")
 		}
 		doc.Lists = lists

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
@@ -123,20 +124,8 @@ type relist struct {
 
 func newRelist(b *Builder) *relist {
 	r := &relist{base: b.opts.BaseDay, from: b.names.met(), to: b.names.final()}
-	r.same = equal(r.from, r.to)
+	r.same = slices.Equal(r.from, r.to)
 	return r
-}
-
-func equal(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *relist) body(body []byte) ([]byte, error) {

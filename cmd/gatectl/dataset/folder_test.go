@@ -302,7 +302,7 @@ func TestBack(t *testing.T) {
 	b := newBox(t, f)
 	b.base(m, b.sets.Stage)
 	for y := 2; y <= 4; y++ {
-		m, _ = delta(t, f, year(n, y))
+		delta(t, f, year(n, y))
 	}
 	m, _ = base(t, f, options(), 5, fictional(upTo(10), 1)) // cut off
 	b.base(m, b.sets.Stage)

@@ -16,7 +16,7 @@ import (
 func TestViews(t *testing.T) {
 	const n = 6000
 	f := NewFolder(t.TempDir())
-	m, _ := base(t, f, options(func(o *Options) { o.CheckBits = true }), 1, year(n, 1))
+	base(t, f, options(func(o *Options) { o.CheckBits = true }), 1, year(n, 1))
 	m, changed := delta(t, f, year(n, 2))
 	folder, err := f.View(m)
 	if err != nil {

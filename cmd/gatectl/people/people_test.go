@@ -252,8 +252,12 @@ func TestReduce(t *testing.T) {
 		},
 		{
 			name: "tests of both kinds, many of one", p: Person{Tests: []Test{
-				{Kind: gate.TestAntigen, Sampled: at(5)}, {Kind: gate.TestAntigen, Sampled: at(1)}, {Kind: gate.TestAntigen, Sampled: at(1)},
-				{Kind: gate.TestPCR, Sampled: at(6)}, {Kind: gate.TestAntigen, Sampled: at(2)}, {Kind: gate.TestAntigen, Sampled: at(3)},
+				{Kind: gate.TestAntigen, Sampled: at(5)},
+				{Kind: gate.TestAntigen, Sampled: at(1)},
+				{Kind: gate.TestAntigen, Sampled: at(1)},
+				{Kind: gate.TestPCR, Sampled: at(6)},
+				{Kind: gate.TestAntigen, Sampled: at(2)},
+				{Kind: gate.TestAntigen, Sampled: at(3)},
 			}},
 			want: Fact{Extras: true},
 			extras: tested(
