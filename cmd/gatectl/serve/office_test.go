@@ -232,6 +232,7 @@ func TestFleet(t *testing.T) {
 // A broker that loses, doubles and holds back what it has acknowledged: chunks,
 // and what is asked for. Everything comes whole all the same.
 func TestLyingBroker(t *testing.T) {
+	t.Parallel()
 	m := brokertest.Start(t)
 	o := newOffice(t, m.URL())
 	o.build(13_500, 1)
