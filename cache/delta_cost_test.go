@@ -21,7 +21,7 @@ func TestADayOfDeltas(t *testing.T) {
 	}
 	const messages = 288
 	dir := memDir(t)
-	o := cachetest.LargeOptions(dir)
+	o := cachetest.LargeOptions(dir, false)
 	s, err := cache.OpenSets(o, quiet)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestLargeDelta(t *testing.T) {
 	}
 	for _, width := range []int{block.Width, block.WidthCheck} {
 		dir := memDir(t)
-		s, err := cache.OpenSets(cachetest.LargeOptions(dir), quiet)
+		s, err := cache.OpenSets(cachetest.LargeOptions(dir, false), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,16 +89,24 @@ func TestLargeDelta(t *testing.T) {
 		if cerr := s.Close(); err != nil || cerr != nil {
 			t.Fatal(err, cerr)
 		}
-		peak, err := cachetest.MeasureLargeDelta(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("width %d: at most %.1f MB of anonymous memory", width, float64(peak)/1e6)
-		if peak > 40<<20 {
-			t.Errorf("%d MiB", peak>>20)
-		}
-		if err := cache.CheckFile(filepath.Join(dir, "vn", "delta.db")); err != nil {
-			t.Error(err)
+		for _, fold := range []bool{false, true} { // the second on top of the first
+			peak, err := cachetest.MeasureLargeDelta(dir, fold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("width %d, folded %v: at most %.1f MB of anonymous memory", width, fold, float64(peak)/1e6)
+			if peak > 40<<20 {
+				t.Errorf("%d MiB", peak>>20)
+			}
+			files, err := filepath.Glob(filepath.Join(dir, "vn", "*.db"))
+			if err != nil || len(files) != map[bool]int{false: 2, true: 1}[fold] {
+				t.Errorf("files %v, %v", files, err)
+			}
+			for _, f := range files {
+				if err := cache.CheckFile(f); err != nil {
+					t.Error(err)
+				}
+			}
 		}
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
 
 	"gateagent/agent/gate"
 	"gateagent/cache"
@@ -129,8 +132,7 @@ func TestDamagedLogs(t *testing.T) {
 	}
 }
 
-// TestLogOfSomethingElse: entries of another base are not applied, those before
-// the file are not needed, and a log of a newer agent is left alone.
+// TestLogOfSomethingElse: entries of another base are not applied.
 func TestLogOfSomethingElse(t *testing.T) {
 	dir, log := grownSet(t)
 	old := readFile(t, log)
@@ -152,6 +154,37 @@ func TestLogOfSomethingElse(t *testing.T) {
 	}
 	step(t, w, s)
 	compare(t, w, s, 3)
+}
+
+// TestLogOfANewerAgent: it is left alone, the set falls back to its file and
+// says why.
+func TestLogOfANewerAgent(t *testing.T) {
+	dir, log := grownSet(t)
+	db, err := bbolt.Open(log, 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte{0, 0, 0, 9})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := readFile(t, log)
+	s := openFolding(t, dir, 1<<20)
+	if st := s.Status()[0]; st.Version != 1 || !errors.Is(st.DeltaFault, cache.ErrNewerSchema) || st.Fault != nil {
+		t.Errorf("status %+v", st)
+	}
+	w := damageWorld()
+	d, changes := w.Step()
+	if err := cachetest.Apply(s, d, changes); !errors.Is(err, cache.ErrNewerSchema) {
+		t.Errorf("applied to it: %v", err)
+	}
+	if !bytes.Equal(readFile(t, log), before) {
+		t.Error("it was changed")
+	}
 }
 
 // TestLogIsWrittenAnew: a log that goes bad or away under the running process

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"gateagent/agent/gate"
@@ -50,6 +51,9 @@ func (s *Sets) rewrite(t *set, g *generation, now *grown, info setInfo, whole bo
 		return nil, err
 	}
 	w.held = true
+	if now.overlay.Bytes() > 1<<20 {
+		debug.FreeOSMemory() // what Apply left, before as much is needed again; it is rare
+	}
 	var fault error
 	err = guard(func() error {
 		in, folder := g.reader(), overlay.NewFolder(info.Width)

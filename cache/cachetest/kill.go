@@ -48,8 +48,8 @@ func Main(m *testing.M) {
 	case RoleDelta, RoleFold, RoleRebase, RoleSwitch:
 		fmt.Fprintln(os.Stderr, deltasForEver(path, role)) // it ends by failing only
 		os.Exit(1)
-	case "large":
-		if err := largeDelta(path); err != nil {
+	case "large", "large-fold":
+		if err := largeDelta(path, role == "large-fold"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -86,17 +86,24 @@ func (u Uniform) Apply(s Applier, base gate.Generation, n uint64, changes int) e
 // one: half a percent of 98 million people.
 const LargeDelta = 490_000
 
-// LargeOptions are those of the sets of that child; they never fold.
-func LargeOptions(dir string) cache.SetsOptions {
+// LargeOptions are those of the sets of that child, which fold or never do.
+func LargeOptions(dir string, fold bool) cache.SetsOptions {
 	o := SetsOptions(dir)
-	o.FoldBytes = 1 << 30
+	if o.FoldBytes = 1 << 30; fold {
+		o.FoldBytes = 1
+	}
 	return o
 }
 
 // MeasureLargeDelta applies one large delta to the Uniform set in dir in a child
-// process and gives how much anonymous memory that had at most, in bytes.
-func MeasureLargeDelta(dir string) (int64, error) {
-	cmd := child(context.Background(), "large", dir)
+// process, which folds it if told so, and gives how much anonymous memory that
+// had at most, in bytes.
+func MeasureLargeDelta(dir string, fold bool) (int64, error) {
+	role := "large"
+	if fold {
+		role = "large-fold"
+	}
+	cmd := child(context.Background(), role, dir)
 	out, err := cmd.CombinedOutput()
 	var peak int64
 	if _, serr := fmt.Sscanf(string(out), "peak %d", &peak); err != nil || serr != nil {
@@ -105,8 +112,8 @@ func MeasureLargeDelta(dir string) (int64, error) {
 	return peak, nil
 }
 
-func largeDelta(dir string) error {
-	s, err := cache.OpenSets(LargeOptions(dir), slog.New(slog.DiscardHandler))
+func largeDelta(dir string, fold bool) error {
+	s, err := cache.OpenSets(LargeOptions(dir, fold), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -128,9 +135,14 @@ func largeDelta(dir string) error {
 		}
 	})
 	u := Uniform{Blocks: base.Blocks, Width: base.Width}
-	err = u.Apply(s, base, base.Version+1, LargeDelta)
+	next := base.Version + 1
+	base.Version, _, _ = s.Base(SetName)
+	err = u.Apply(s, base, next, LargeDelta)
 	close(stop)
 	wg.Wait()
+	if folded := s.Status()[0].Overlay == 0; err == nil && folded != fold {
+		err = fmt.Errorf("folded: %v", folded)
+	}
 	if err == nil {
 		fmt.Println("peak", peak)
 	}
