@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -119,21 +120,11 @@ func (f *Fetcher) keepDelta(d *delta) {
 	f.arrived[d.dom.N] = d
 	delete(f.lacking, d.dom.N)
 	bytes := 0
-	for _, n := range sortedKeys(f.arrived) {
-		bytes += f.arrived[n].bytes
-		if bytes > maxArrivedBytes || len(f.arrived) > maxArrived && n == slices.Max(sortedKeys(f.arrived)) {
+	for i, n := range slices.Sorted(maps.Keys(f.arrived)) {
+		if bytes += f.arrived[n].bytes; bytes > maxArrivedBytes || i >= maxArrived {
 			delete(f.arrived, n)
 		}
 	}
-}
-
-func sortedKeys(m map[uint64]*delta) []uint64 {
-	keys := make([]uint64, 0, len(m))
-	for n := range m {
-		keys = append(keys, n)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // readDelta reads delta n by its topic.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -114,8 +115,7 @@ func (f *Fetcher) blame(st step, t *target, err error, missed int) (last bool) {
 	return errors.Is(err, errBadVersion) || st.kind == stepMisfit
 }
 
-// next looks at the situation. Without a step to take the chunks that were
-// kept are of no more use, once it is known what is wanted.
+// next looks at the situation.
 func (f *Fetcher) next() (step, *target) {
 	have, ok := f.o.Store.Generation(f.o.Set)
 	s := situation{}
@@ -124,18 +124,20 @@ func (f *Fetcher) next() (step, *target) {
 		s.base, s.digest, _ = f.o.Store.Base(f.o.Set)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	t := f.target
 	for n := range f.arrived {
-		if n <= s.have.Version && !s.returning(f.target, n) {
+		if n <= s.have.Version && !s.returning(t, n) {
 			delete(f.arrived, n)
 		}
 	}
-	s.want, s.arrived, s.lacking, s.foreign = f.target, f.arrived, f.lacking, f.foreign
+	s.want, s.arrived, s.lacking, s.foreign = t, maps.Clone(f.arrived), maps.Clone(f.lacking), f.foreign
+	f.mu.Unlock()
 	s.toFetch = func() int64 {
-		_, held := f.dir.missing(baseParcels(f.target.m))
-		return sizeOf(baseParcels(f.target.m)) - held
+		list := baseParcels(t.m)
+		_, held := f.dir.missing(list)
+		return sizeOf(list) - held
 	}
-	return s.next(), f.target
+	return s.next(), t
 }
 
 // returning says whether a delta is needed on a base that is older than what
@@ -144,7 +146,8 @@ func (s *situation) returning(t *target, n uint64) bool {
 	return t != nil && n > t.gen.Version && n <= t.m.Ver && !s.onBase(t)
 }
 
-// idle waits for something to do.
+// idle waits for something to do. Chunks that were kept are of no more use,
+// once it is known what is wanted.
 func (f *Fetcher) idle(ctx context.Context, t *target) {
 	if t != nil {
 		if err := f.dir.keep(nil); err != nil {
