@@ -382,6 +382,68 @@ func TestDeltasUnderReaders(t *testing.T) {
 	}
 }
 
+// TestFaultingBase: the base is fetched again under its deltas, which go on.
+func TestFaultingBase(t *testing.T) {
+	dir := memDir(t)
+	s := openFolding(t, dir, 1<<20)
+	w := cachetest.NewWorld(40_000, block.Width, 31)
+	loadWorld(t, w, s)
+	for range 4 {
+		step(t, w, s)
+	}
+	again := cachetest.NewWorld(40_000, block.Width, 31)
+	if err := again.Load(s); !errors.Is(err, cache.ErrNotNewer) {
+		t.Errorf("the base in place of a sound version: %v", err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "vn", "1.db"), 8192); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; s.Status()[0].Fault == nil && i < 1000; i++ {
+		s.Facts(w.People()[i].Number, "")
+	}
+	if s.Status()[0].Fault == nil {
+		t.Skip("the kernel kept the pages")
+	}
+	if done, err := s.Rebase(w.Generation()); done || err != nil {
+		t.Errorf("rebased on a damaged file: %v, %v", done, err)
+	}
+	if err := again.Load(s); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, w, s, 7)
+	step(t, w, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openFolding(t, dir, 1<<20)
+	compare(t, w, s, 7)
+}
+
+// TestDeltasOvertakeAFile: a whole version that was begun before deltas went
+// beyond it does not put them back.
+func TestDeltasOvertakeAFile(t *testing.T) {
+	s := openFolding(t, memDir(t), 1<<20)
+	w := cachetest.NewWorld(500, block.Width, 31)
+	loadWorld(t, w, s)
+	whole := cachetest.NewWorld(500, block.Width, 31)
+	whole.Advance(2)
+	g := whole.Generation()
+	writer, err := s.Stage(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Pack(g.Blocks, writer.Block); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		step(t, w, s)
+	}
+	if err := writer.Commit(); !errors.Is(err, cache.ErrNotNewer) {
+		t.Errorf("got %v", err)
+	}
+	compare(t, w, s, 7)
+}
+
 // TestVouchCountsForItsVersion: what central said about a version does not make
 // an older one look fresh.
 func TestVouchCountsForItsVersion(t *testing.T) {

@@ -80,10 +80,8 @@ func (s *Sets) stage(g setInfo, size int64, back bool) (*stage, error) {
 		return nil, ErrStaging
 	}
 	if cur := t.current.Load(); cur != nil {
-		now := cur.grown.Load().version
-		again := now == g.Version && now == cur.info.Base && t.fault == nil // as a whole, and sound
-		if g.Version < now && !back || again {
-			return nil, fmt.Errorf("%w: %d", ErrNotNewer, now)
+		if err := t.follows(&g.Generation, cur, back); err != nil {
+			return nil, err
 		}
 	}
 	if err := s.makeRoom(t, size); err != nil {
@@ -94,6 +92,25 @@ func (s *Sets) stage(g setInfo, size int64, back bool) (*stage, error) {
 		sets: s, set: t, info: g, back: back, digest: block.NewDigest(),
 		build: newBuilder(t.stagingDir(), g, s.opts.MaxFile, size),
 	}, nil
+}
+
+// follows says whether a file of version g may come after cur. The caller holds
+// t.mu.
+func (t *set) follows(g *gate.Generation, cur *generation, back bool) error {
+	now := cur.grown.Load().version
+	oldest := now
+	switch {
+	case back:
+		oldest = 1
+	case t.fault != nil: // the base again, from which deltas lead on
+		oldest = cur.info.Base
+	case now == cur.info.Base: // as a whole, and sound
+		oldest = now + 1
+	}
+	if g.Version < oldest || back && g.Version == now && now == cur.info.Base && t.fault == nil {
+		return fmt.Errorf("%w: %d", ErrNotNewer, now)
+	}
+	return nil
 }
 
 // storable says whether the store can hold what a generation describes.
@@ -255,7 +272,9 @@ func (w *stage) publish(path string) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
-	if err := w.set.dropLog(); err != nil { // what it holds is in this file, or of another base
+	if g.grown.Load().overlay != nil {
+		w.sets.log.Info("the deltas go on", "set", w.set.name, "version", g.grown.Load().version)
+	} else if err := w.set.dropLog(); err != nil { // what it holds is in this file, or of another base
 		w.sets.log.Warn("cannot remove the delta log", "set", w.set.name, "err", err)
 	}
 	if old == nil {
@@ -274,10 +293,18 @@ func (w *stage) replace(g *generation) (old *generation, err error) {
 	if w.sets.closed.Load() {
 		return nil, ErrClosed
 	}
+	old = t.current.Load()
+	if old != nil { // deltas may have come since it was begun
+		if err := t.follows(&g.info.Generation, old, w.back); err != nil {
+			return nil, err
+		}
+		if t.fault != nil && !w.back && old.info.Version == g.info.Version && old.lineage() == g.lineage() {
+			g.grown.Store(old.grown.Load()) // a sound copy of the same file
+		}
+	}
 	if err := t.install(g); err != nil {
 		return nil, err
 	}
-	old = t.current.Load()
 	if old != nil && old.info.Version > g.info.Version {
 		if err := t.withdraw(old); err != nil {
 			return nil, errors.Join(err, removeGeneration(g.path))
