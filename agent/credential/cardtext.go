@@ -19,14 +19,16 @@ import (
 // upper case, without diacritics, đ as D, words joined by one space. What is
 // left still tells one person from another; "HÒA" and "HOÀ" are the same.
 func CardText(name string, born, issued gate.Date) string {
-	folded := foldName(name)
+	folded := FoldName(name)
 	if folded == "" || !born.Valid() || !issued.Valid() {
 		return ""
 	}
 	return fmt.Sprintf("%s|%s|%s", folded, born, issued)
 }
 
-func foldName(name string) string {
+// FoldName gives a name as [CardText] folds it: upper-case letters without
+// diacritics, đ as D, words joined by one space; everything else is dropped.
+func FoldName(name string) string {
 	var b strings.Builder
 	space := false
 	for _, r := range norm.NFD.String(name) {
