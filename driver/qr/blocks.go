@@ -92,6 +92,9 @@ func largest(a, b uint64) uint64 {
 	return hi
 }
 
+// smoothArea is how many blocks a mean is taken of.
+const smoothArea = 5 * 5
+
 // smooth takes the mean of 5×5 block means, of fewer at the edges.
 func (b *blocks) smooth() {
 	columns := b.sums[:b.columns]
@@ -131,7 +134,11 @@ func (b *blocks) smooth() {
 				sum -= columns[x-3]
 				wide--
 			}
-			out[x] = uint8(sum / uint32(wide*deep))
+			if area := uint32(wide * deep); area == smoothArea {
+				out[x] = uint8(sum / smoothArea) // which is no division
+			} else {
+				out[x] = uint8(sum / area)
+			}
 		}
 	}
 }

@@ -126,21 +126,22 @@ func below(v uint64, t uint8) uint64 {
 // match seeks 1:1:3:1:1 among the runs of a row, dark or light in the middle.
 // Runs may be off by half a module and half a pixel, the middle one by more.
 func (s *scanner) match(y int32) {
-	e := s.edges
-	for i := 0; i+5 < len(e); i++ {
-		c := e[i+3] - e[i+2]
-		a, f := e[i+1]-e[i], e[i+5]-e[i+4]
-		if c <= a || c <= f {
+	for i := 0; i+5 < len(s.edges); i++ {
+		e := s.edges[i : i+6 : i+6]
+		c := e[3] - e[2]
+		a, f := e[1]-e[0], e[5]-e[4]
+		// What follows implies the second, which most fail.
+		if outer := max(a, f); c <= outer || 2*c+2 < 3*outer {
 			continue
 		}
-		total := e[i+5] - e[i]
+		total := e[5] - e[0]
 		slack := total + 6
 		if off(14*a-2*total) > slack || off(14*f-2*total) > slack ||
-			off(14*(e[i+2]-e[i+1])-2*total) > slack || off(14*(e[i+4]-e[i+3])-2*total) > slack ||
+			off(14*(e[2]-e[1])-2*total) > slack || off(14*(e[4]-e[3])-2*total) > slack ||
 			off(14*c-6*total) > slack+total/2 || total < 7 {
 			continue
 		}
-		s.raw = append(s.raw, rowHit{from: e[i+2], to: e[i+3], y: y, total: total, light: i%2 == 1})
+		s.raw = append(s.raw, rowHit{from: e[2], to: e[3], y: y, total: total, light: i%2 == 1})
 	}
 }
 
