@@ -71,8 +71,9 @@ bench-store: ## the data store on N people, every figure beside its bar (N=98000
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME)
 
-soak: ## 1,000 scans over a real Mosquitto that is killed, central restarted and restored
+soak: ## over a real Mosquitto: 1,000 scans, broker killed, central restored; 1 million people to a box, cut and killed; 50 boxes at once
 	GATEAGENT_SOAK=1000 $(GO) test -count=1 -v -run 'TestSoak' ./cmd/gatectl
+	GATEAGENT_SOAK=1000 $(GO) test -count=1 -v -run 'TestInterrupted|TestFleet' ./cmd/gatectl/serve
 
 hil: ## the release binary on a real arm64 kernel with a USB camera and a relay line (qemu)
 	$(GO) run ./scripts/hil $(HIL)

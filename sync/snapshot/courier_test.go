@@ -388,3 +388,20 @@ func TestURLs(t *testing.T) {
 		t.Error("no certificate was taken for one")
 	}
 }
+
+// A small set whose publisher keeps nothing on the broker is found by asking,
+// and from then on asked for.
+func TestKeptNowhere(t *testing.T) {
+	bubble(t, true, func(st *stand) {
+		e := st.p.print(1, 20_000, nil)
+		st.serve(e)
+		time.Sleep(20 * time.Second)
+		st.want("asked for", 1, "")
+		if times, chunks := st.asked(); times != len(e.m.Chunks) || chunks != times {
+			t.Errorf("asked %d times for %d of %d chunks", times, chunks, len(e.m.Chunks))
+		}
+		if n := len(st.b.reads); n >= 2*window {
+			t.Errorf("%d topics were read in vain", n)
+		}
+	})
+}
