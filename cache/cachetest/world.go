@@ -280,8 +280,11 @@ func (w *World) Compare(s Looker, step int) error {
 			return err
 		}
 		got, err := block.EncodeExtras(f.Extras, BaseDay, w.lists)
-		if err != nil || !bytes.Equal(got, c.Body) {
-			return fmt.Errorf("version %d: the extras of person %d are %+v, want %+v; %v", w.Version, i, f.Extras, want, err)
+		if err != nil {
+			return fmt.Errorf("version %d: the extras of person %d: %w", w.Version, i, err)
+		}
+		if !bytes.Equal(got, c.Body) {
+			return fmt.Errorf("version %d: the extras of person %d are %+v, want %+v", w.Version, i, f.Extras, want)
 		}
 	}
 	return nil

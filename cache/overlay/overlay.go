@@ -18,6 +18,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"gateagent/agent/gate"
@@ -435,8 +436,8 @@ func (s *Stack) Push(o *Overlay) {
 
 // Overlay gives all of them as one.
 func (s *Stack) Overlay() (all *Overlay) {
-	for i := len(s.runs) - 1; i >= 0; i-- {
-		all = s.runs[i].Merge(all)
+	for _, run := range slices.Backward(s.runs) {
+		all = run.Merge(all)
 	}
 	return all
 }
