@@ -42,7 +42,7 @@ type SetsOptions struct {
 	// the journal; 0 means 64 MiB.
 	Reserve int64
 	// MaxFile bounds one file, because a machine maps each as a whole: larger
-	// versions are written in parts. 0 means 512 MiB on 32 bits and no bound
+	// versions are written in parts. 0 means 128 MiB on 32 bits and no bound
 	// on 64; at least 256 KiB.
 	MaxFile int64
 	// FoldBytes is from how many bytes of changes in memory on they are folded
@@ -115,7 +115,10 @@ const (
 	maxKeyID = 255 // bytes
 
 	minMaxFile = 256 << 10
-	maxFile32  = 512 << 20 // a map of it is as large; STORE §4
+	// maxFile32 is far below the 512 MiB that one map could have (STORE §4): while
+	// a nation is switched both versions are mapped, and 3 GB of addresses then
+	// have holes of this size, but not of that.
+	maxFile32 = 128 << 20
 )
 
 // OpenSets puts the newest whole generation of each set in force, throws away
