@@ -116,7 +116,7 @@ func (c Claim) String() string { return fmt.Sprintf("%s %s", c.Kind, c.Number) }
 // GoString is String, for %#v.
 func (c Claim) GoString() string { return c.String() }
 
-// ClaimFlags are warnings about a card's own data, as bits.
+// ClaimFlags are warnings about a credential's own data, as bits.
 type ClaimFlags uint16
 
 // The flags; bit numbers are part of the journal format and never change.
@@ -126,10 +126,13 @@ const (
 	FlagUnknownPlaceCode
 	FlagSixFields
 	FlagExtraFields
+	FlagMasked // parts are covered by stars: it names nobody
+	FlagProxy  // declared by somebody else for its bearer
 )
 
 var flagReasons = [...]Reason{
 	ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
+	ReasonMasked, ReasonProxy,
 }
 
 // Has says whether all bits of f are set.
