@@ -107,6 +107,11 @@ var catalogue = []struct {
 		Text{VI: "Báo trung tâm lý do ghi ở dòng chi tiết.", EN: "Tell central the reason in the detail line."},
 	},
 	{
+		DataAwaited,
+		Text{VI: "Bản dữ liệu mới chưa tải được; bản đang có vẫn dùng.", EN: "A newer version of the data does not come; what is here stays in force."},
+		Text{VI: "Kiểm tra kết nối và chỗ trống trên đĩa; nhờ trung tâm xem máy chủ phát dữ liệu (gatectl snapshot serve).", EN: "Check the way to central and the room on the disk; ask central whether gatectl snapshot serve is running."},
+	},
+	{
 		EntryKeyMissing,
 		Text{VI: "Thiếu khóa lượt qua: các lượt không có mã người.", EN: "The entry key is missing: entries carry no subject."},
 		Text{VI: "Chép tệp khóa vào nơi ghi ở keys.entry_file, hoặc nhờ trung tâm cấp khóa.", EN: "Copy the key file to where keys.entry_file says, or have central hand the key out."},

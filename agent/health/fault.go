@@ -44,6 +44,7 @@ const (
 	DataExpired    Code = "data_expired"
 	DataDamaged    Code = "data_damaged"
 	DataRefused    Code = "data_refused"
+	DataAwaited    Code = "data_awaited" // a newer version does not come
 
 	DataKeyAwaited Code = "data_key_awaited"
 

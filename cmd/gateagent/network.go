@@ -340,9 +340,6 @@ func (n *network) data(set string) snapshot.Status {
 	return snapshot.Status{}
 }
 
-// refused gives why the newest version of a set is not in force, or "".
-func (n *network) refused(set string) string { return n.data(set).Fault.Detail }
-
 // lookAtDocuments brings the figures of the signed documents to the registry.
 func (b *box) lookAtDocuments() {
 	if b.documents == nil {

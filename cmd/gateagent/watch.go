@@ -13,6 +13,7 @@ import (
 	"gateagent/agent/supervise"
 	"gateagent/cache"
 	"gateagent/driver/v4l2cam"
+	"gateagent/sync/snapshot"
 )
 
 // watchEvery is how often the figures of the parts become words on the page;
@@ -248,21 +249,21 @@ func (b *box) lookAtData() {
 	for _, s := range b.sets.Status() {
 		name := "data:" + s.Set
 		age := now.Sub(s.Issued)
-		switch refused := b.refused(s.Set); {
+		switch late := b.lateData(s.Set); {
 		case s.Fault != nil:
 			b.say(name, health.Failed, health.DataDamaged, s.Fault.Error())
 		case s.Version > 0 && !s.HasKey && inMemory(s):
 			b.say(name, health.Failed, health.DataKeyAwaited, keyDetail(s))
 		case s.Version > 0 && !s.HasKey, s.Version == 0 && len(s.Keys) == 0 && b.keys.fileError(s.Set) != "":
 			b.say(name, health.Failed, health.DataKeyMissing, keyDetail(s))
-		case s.Version == 0 && refused != "":
-			b.say(name, health.Failed, health.DataRefused, refused)
+		case s.Version == 0 && late.Code != "":
+			b.say(name, health.Failed, late.Code, late.Detail)
 		case s.Version == 0:
 			b.say(name, health.Failed, health.DataMissing, "")
 		case params.HardAge > 0 && age > params.HardAge:
 			b.say(name, health.Failed, health.DataExpired, "")
-		case refused != "":
-			b.say(name, health.Degraded, health.DataRefused, refused)
+		case late.Code != "":
+			b.say(name, health.Degraded, late.Code, late.Detail)
 		case params.SoftAge > 0 && age > params.SoftAge:
 			b.say(name, health.Degraded, health.DataStale, "")
 		default:
@@ -271,12 +272,13 @@ func (b *box) lookAtData() {
 	}
 }
 
-// refused gives why the newest manifest of a set was refused, or "".
-func (b *box) refused(set string) string {
+// lateData gives why the newest version of a set is not in force; zero when it
+// is.
+func (b *box) lateData(set string) snapshot.Fault {
 	if b.net == nil {
-		return ""
+		return snapshot.Fault{}
 	}
-	return b.net.refused(set)
+	return b.net.data(set).Fault
 }
 
 func keyDetail(s cache.SetStatus) string {

@@ -51,7 +51,7 @@ type Store interface {
 
 // Fault is what is wrong with the set; the zero Fault says that nothing is.
 type Fault struct {
-	Code health.Code // data_refused
+	Code health.Code // data_refused; data_awaited for what does not come
 	// Reason is a code that does not change: one of [signed.Refusal], or of
 	// this package.
 	Reason string
@@ -255,6 +255,17 @@ func reasonOf(err error) refusal {
 	return refusal{code: code, detail: err.Error()}
 }
 
+// faultOf tells what central is to be told from what somebody on the spot, or
+// whoever runs central's programs, can mend.
+func faultOf(reason string) health.Code {
+	switch reason {
+	case codeNobody, codeNotThere, codeNoRoom:
+		return health.DataAwaited
+	default:
+		return health.DataRefused
+	}
+}
+
 func isStore(err error) bool {
 	_, ok := errors.AsType[storeError](err)
 	return ok
@@ -281,7 +292,7 @@ func (f *Fetcher) judge(change func()) {
 	}
 	var now Fault
 	if latest.code != "" {
-		now = Fault{Code: health.DataRefused, Reason: latest.code, Detail: latest.Error()}
+		now = Fault{Code: faultOf(latest.code), Reason: latest.code, Detail: latest.Error()}
 	}
 	changed := f.st.Fault != now
 	f.st.Fault = now
