@@ -1,8 +1,6 @@
 package qr
 
-import (
-	"gateagent/driver/frame"
-)
+import "gateagent/driver/frame"
 
 // patch is a part of the picture with a symbol in it, made ready for reading:
 // dark modules have high values whatever the polarity, large modules are scaled
@@ -31,8 +29,8 @@ const (
 	normFloor = 3
 )
 
-// cut takes a window out of the picture, without taking its light out. module is the expected module size in
-// pixels, light the polarity.
+// cut takes a window out of the picture, without taking its light out. module is
+// the expected module size in pixels, light the polarity.
 func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
 	w = w.clip(g)
 	p.scale = max(1, int(module/3.5))

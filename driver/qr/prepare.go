@@ -1,8 +1,6 @@
 package qr
 
-import (
-	"gateagent/driver/frame"
-)
+import "gateagent/driver/frame"
 
 // preparation is one way to make a place easier to scan.
 type preparation struct {

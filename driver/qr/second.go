@@ -1,11 +1,9 @@
 package qr
 
-import (
-	"gateagent/driver/frame"
-)
+import "gateagent/driver/frame"
 
-// The second stage looks at one place of the picture at full strength: enlarged,
-// sharpened or smoothed, every row. It costs as much as many empty pictures, so
+// The second stage looks at one place of the picture at full strength: sharpened,
+// every row. It costs as much as many empty pictures, so
 // that it starts only where the first stage left evidence of a code.
 
 // evidence counts what the first stage's scan saw, in cells of the picture.
@@ -229,6 +227,7 @@ func (s sight) like(weight int32) bool {
 	return s.raw >= leastRaw && s.hits >= leastHits && s.hits <= mostHits && s.borne <= mostBorne && weight >= leastWeight
 }
 
+// within counts what was seen in a window.
 func (s *scanner) within(w window) (seen sight) {
 	for i := range s.raw {
 		if h := &s.raw[i]; w.holds(float32(h.from+h.to)/2, float32(h.y)) {
