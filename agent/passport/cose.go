@@ -133,8 +133,14 @@ func untag(b []byte) ([]byte, error) {
 			b = t.Content
 		}
 	}
+	if len(b) == 0 || b[0]>>5 != majorArray {
+		return nil, errors.New("not a signed message, or tagged as something else")
+	}
 	return b, nil
 }
+
+// majorArray is the major type of CBOR arrays (RFC 8949 §3.1).
+const majorArray = 4
 
 // signed gives the bytes that the signature is over (RFC 9052 §4.4).
 func (m Message) signed() []byte {

@@ -23,7 +23,7 @@ type valueSet struct {
 	// form takes codes that the list does not have; nil: the set is closed.
 	form func(string) bool
 	// optional sets take a certificate that has no such field, or an empty
-	// one.
+	// one, as issuers have written: nothing is decided by these.
 	optional bool
 }
 
@@ -59,12 +59,12 @@ var (
 	valueTestKind = valueSet{field: "tt", codes: " " + kindPCR + " " + kindAntigen + " ", form: isText}
 
 	valueProphylaxis = valueSet{
-		field: "vp", form: isVaccineCode,
+		field: "vp", form: isVaccineCode, optional: true,
 		codes: " 1119305005 1119349007 1157024006 1162643001 1187593009 28531000087107 29061000087103 30141000087107 J07BX03 ",
 	}
 
 	valueProduct = valueSet{
-		field: "mp", form: isProduct,
+		field: "mp", form: isProduct, optional: true,
 		codes: " EU/1/20/1507 EU/1/20/1525 EU/1/20/1528 EU/1/21/1529 EU/1/21/1580 EU/1/21/1618 EU/1/21/1624 EU/1/22/1709" +
 			" AZD2816 Abdala BBIBP-CorV CVnCoV Convidecia CoronaVac Covaxin CoviVac Covid-19-adsorvida-inativada" +
 			" Covid-19-recombinant Covifenz Covishield Covovax EpiVacCorona EpiVacCorona-N Hayat-Vax" +
@@ -73,7 +73,7 @@ var (
 	}
 
 	valueManufacturer = valueSet{
-		field: "ma", form: isManufacturer,
+		field: "ma", form: isManufacturer, optional: true,
 		codes: " ORG-100000788 ORG-100001417 ORG-100001699 ORG-100001981 ORG-100006270 ORG-100007893 ORG-100008549" +
 			" ORG-100010771 ORG-100013793 ORG-100020693 ORG-100023050 ORG-100024420 ORG-100026614 ORG-100030215" +
 			" ORG-100031184 ORG-100032020 ORG-100033914 ORG-100036422 ORG-100036914 Bharat-Biotech CIGB" +
@@ -88,7 +88,7 @@ var (
 	// ISO 3166-1 with XK, and the two codes that EU bodies use besides for
 	// Greece and the United Kingdom.
 	valueCountry = valueSet{
-		field: "co",
+		field: "co", optional: true,
 		codes: " AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ" +
 			" CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH EL ER ES ET FI FJ FK FM" +
 			" FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT" +
@@ -125,14 +125,15 @@ func isManufacturer(s string) bool {
 	if number, ok := strings.CutPrefix(s, "ORG-"); ok {
 		return isDecimal(number, 9, 10) && number[0] == '1'
 	}
-	return isWord(s)
+	return isWord(strings.ReplaceAll(s, " ", "-"))
 }
 
-// isDevice: a number of the EU's register of antigen tests. It counts devices
-// from 1 and was closed below 5,000; 9999 is what is written for none.
+// isDevice: a number of the EU's register of antigen tests, which counts
+// devices from 1 and was closed below 5,000; 9999 is none of them. Or a word
+// for one that is not in the register.
 func isDevice(s string) bool {
 	n, ok := digits(s)
-	return ok && n > 0 && n < 5000
+	return ok && n > 0 && n < 5000 || isWord(s)
 }
 
 func isDecimal(s string, least, most int) bool {

@@ -1,0 +1,122 @@
+package passport
+
+import (
+	"bytes"
+	"testing"
+
+	"gateagent/agent/gate"
+)
+
+// The seeds of each step are the project's own passports, taken apart as far
+// as the step begins, and what is hostile to it.
+
+func FuzzBase45(f *testing.F) {
+	for _, v := range readOwn(f) {
+		f.Add([]byte(v.Text[len(Prefix):]))
+	}
+	for _, s := range []string{"", "0", "00", "FGW", "GGW", ":::", "UJCLQE7W581", "bb8", "QED8WEX0"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b, err := DecodeBase45(text)
+		if err == nil && encodeBase45(b) != string(text) {
+			t.Errorf("%q is taken for other bytes", text)
+		}
+	})
+}
+
+func FuzzInflate(f *testing.F) {
+	for _, v := range readOwn(f) {
+		if b, err := DecodeBase45([]byte(v.Text[len(Prefix):])); err == nil {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		if b, err := Inflate(packed); len(b) > MaxPlain || err != nil && b != nil {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+	})
+}
+
+func FuzzMessage(f *testing.F) {
+	for _, v := range readOwn(f) {
+		packed, err := DecodeBase45([]byte(v.Text[len(Prefix):]))
+		if err != nil {
+			continue
+		}
+		if b, err := Inflate(packed); err == nil {
+			f.Add(b)
+		}
+	}
+	f.Add([]byte{0xd8, 61, 0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40})
+	f.Add(bytes.Repeat([]byte{0xd2}, 200))
+	keys := NewKeys([]Key{readOwn(f)[0].key(f)}, nil)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := ParseMessage(b); err == nil {
+			_, _ = keys.Check(m, issuedAt)
+		}
+	})
+}
+
+func FuzzClaims(f *testing.F) {
+	for _, v := range readOwn(f) {
+		if m, err := Read([]byte(v.Text)); err == nil {
+			f.Add(m.Payload)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := ParseClaims(b)
+		if err != nil {
+			return
+		}
+		_ = c.Judge(issuedAt)
+		content, err := ParseContent(c.Content)
+		if err != nil {
+			return
+		}
+		event, err := EventOf(c.Content)
+		if err != nil || event != content.Event || event == gate.PassportNothing {
+			t.Errorf("event %v, then %v: %v", content.Event, event, err)
+		}
+		if content.Holder.Name == "" || content.ID == "" || content.Day == 0 {
+			t.Error("something is missing")
+		}
+		if event == gate.PassportVaccination && (content.Dose == 0 || content.Of == 0) {
+			t.Error("no dose")
+		}
+	})
+}
+
+func FuzzVerify(f *testing.F) {
+	own := readOwn(f)
+	var trusted []Key
+	for _, v := range own {
+		f.Add([]byte(v.Text))
+		trusted = append(trusted, v.key(f))
+	}
+	for _, s := range []string{"", "HC1:", "HC1:\x00", "HC1:NCF", "HC2:NCF", "HC1:6BF", "HC1: $(reboot)", "HC1:' OR 1=1 --"} {
+		f.Add([]byte(s))
+	}
+	keys := NewKeys(trusted, nil)
+	good := map[string]bool{}
+	for _, v := range own {
+		if m, err := Read([]byte(v.Text)); err == nil {
+			good[string(m.Payload)] = true
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := keys.Verify(text, issuedAt)
+		switch r.Proof {
+		case gate.ProofGood:
+			if m, err := Read(text); err != nil || !good[string(m.Payload)] {
+				t.Error("good, and nobody signed it")
+			}
+		case gate.ProofBad:
+			if r.Why == "" {
+				t.Error("bad without a reason")
+			}
+		default:
+			t.Errorf("proof %v", r.Proof)
+		}
+	})
+}
