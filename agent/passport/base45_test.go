@@ -17,7 +17,7 @@ func TestBase45(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"one digit at the end": "BB8B", "lower case": "bb8", "another character": "BB_", "above 65535": "GGW",
-		"above 255": "U5", "largest": ":::", "line end": "BB8\n", "not ASCII": "BB8É",
+		"above 255": "V5", "largest": ":::", "line end": "BB8\n", "not ASCII": "BB8É",
 	} {
 		if b, err := DecodeBase45([]byte(text)); err == nil {
 			t.Errorf("%s: %q is taken for %x", name, text, b)
