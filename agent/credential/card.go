@@ -21,60 +21,79 @@ const (
 // maxName bounds a name in bytes; a longer one is not shown.
 const maxName = 200
 
-// readCard reads the chip card of 2021 and the card of 2024:
+// idCard is the chip card of 2021 or the card of 2024:
 //
 //	number|old number|name|ddmmyyyy|Nam or Nữ|residence|ddmmyyyy issued[|…]
 //
-// Residence and old number are not even looked at. A name that arrived damaged
-// does not spoil the card: number and birth date identify its bearer.
-func readCard(f *fields) (gate.Claim, bool) {
-	name, born, sex, issued := 2, 3, 4, 6
-	kind := gate.KindCCCD
-	var flags gate.ClaimFlags
+// The fields are parts of the text. Residence is not even looked at.
+type idCard struct {
+	kind         gate.CredentialKind
+	number, name string
+	old          string // number of the card before; not kept
+	born, issued gate.Date
+	sex          sex
+	flags        gate.ClaimFlags
+}
+
+// splitCard takes a text apart, or says that it is something else.
+func splitCard(f *fields) (idCard, bool) {
+	old, name, born, of, issued := 1, 2, 3, 4, 6
+	c := idCard{kind: gate.KindCCCD}
 	switch {
 	case f.n == lossyCardFields:
-		name, born, sex, issued = 1, 2, 3, 5
-		flags |= gate.FlagSixFields
+		name, born, of, issued = 1, 2, 3, 5
+		c.flags |= gate.FlagSixFields
 	case f.n == chipCardFields:
 	case f.n > chipCardFields && f.n <= maxCardFields:
-		kind = gate.KindCC
+		c.kind = gate.KindCC
 		for _, extra := range f.at[chipCardFields:f.n] {
 			if strings.TrimSpace(extra) != "" {
-				flags |= gate.FlagExtraFields
+				c.flags |= gate.FlagExtraFields
 			}
 		}
 	default:
-		return gate.Claim{}, false
+		return idCard{}, false
 	}
 
-	number := gate.Number(strings.TrimSpace(f.at[0]))
-	if !number.Valid() {
-		return gate.Claim{}, false
+	c.number = strings.TrimSpace(f.at[0])
+	var ok bool
+	if !gate.Number(c.number).Valid() {
+		return idCard{}, false
 	}
-	birth, ok := cardDate(f.at[born])
+	if c.born, ok = cardDate(f.at[born]); !ok {
+		return idCard{}, false
+	}
+	if c.sex = cardSex(f.at[of]); c.sex == unknownSex {
+		return idCard{}, false
+	}
+	if c.issued, ok = cardDate(f.at[issued]); !ok && strings.TrimSpace(f.at[issued]) != "" {
+		return idCard{}, false
+	}
+	c.name = strings.TrimSpace(f.at[name])
+	if f.n != lossyCardFields {
+		c.old = strings.TrimSpace(f.at[old])
+	}
+	return c, true
+}
+
+// readCard reads an ID card. A name that arrived damaged does not spoil it:
+// number and birth date identify its bearer.
+func readCard(f *fields) (gate.Claim, bool) {
+	c, ok := splitCard(f)
 	if !ok {
 		return gate.Claim{}, false
 	}
-	female, ok := cardSex(f.at[sex])
-	if !ok {
-		return gate.Claim{}, false
-	}
-	issue, ok := cardDate(f.at[issued])
-	if !ok && strings.TrimSpace(f.at[issued]) != "" {
-		return gate.Claim{}, false
-	}
-
-	shown := cardName(f.at[name])
+	shown := cardName(c.name)
 	return gate.Claim{
-		Kind: kind,
+		Kind: c.kind,
 		// A copy, so that the claim does not keep the whole payload alive.
-		Number:   gate.Number(strings.Clone(string(number))),
-		Born:     birth,
-		Issued:   issue,
-		Expires:  expiry(birth, issue),
+		Number:   gate.Number(strings.Clone(c.number)),
+		Born:     c.born,
+		Issued:   c.issued,
+		Expires:  expiry(c.born, c.issued),
 		Name:     shown,
-		Card:     CardText(shown, birth, issue),
-		Warnings: flags | checkNumber(number, birth.Year, female),
+		Card:     CardText(shown, c.born, c.issued),
+		Warnings: c.flags | checkNumber(gate.Number(c.number), c.born.Year, c.sex),
 	}, true
 }
 
@@ -103,14 +122,14 @@ func number(s string) int {
 	return n
 }
 
-func cardSex(s string) (female, ok bool) {
+func cardSex(s string) sex {
 	switch s = strings.TrimSpace(s); {
 	case strings.EqualFold(s, "Nam"):
-		return false, true
+		return male
 	case strings.EqualFold(s, "Nữ"):
-		return true, true
+		return female
 	}
-	return false, false
+	return unknownSex
 }
 
 // cardName gives the name as it may be shown, or nothing when it holds what no

@@ -1,13 +1,15 @@
 // Package credential turns the text of a code into what it claims.
 //
-// It owns the payload formats and their limits (PAYLOADS §0 to §2) and nothing
+// It owns the payload formats and their limits (PAYLOADS §0 to §4) and nothing
 // else: no device, no clock, no key, no log. The text is hostile: anybody can
 // print a code. [Parse] therefore never fails and never panics, allocates a
 // bounded amount whatever it is given, and hands on only what a gate needs:
-// address, old number and the untyped fields of the 2024 card are read over
-// and dropped here.
+// address, old number and the untyped fields of the 2024 card, the QID and the
+// extension of the national QR, the number of an insurance card are read over
+// and dropped here. Passports and passes are only recognised: what they say has
+// to be verified (agent/passport, agent/pass).
 //
-// An ID card is unsigned. A [gate.Claim] says what is printed, never that it
+// Cards are unsigned. A [gate.Claim] says what is printed, never that it
 // is true.
 package credential
 
@@ -22,13 +24,14 @@ import (
 )
 
 // Parse reads a payload. What is not understood, too long, not UTF-8 or holds
-// control characters comes back as [gate.KindUnsupported]; kinds that are
+// control characters comes back as [gate.KindUnsupported], in the last case with
+// a flag, as it is often an engine that is set up badly; kinds that are
 // recognised but not read carry their Kind and nothing else. The claim shares
 // no memory with payload, which the caller may overwrite.
 func Parse(payload []byte) gate.Claim {
-	text, ok := clean(payload)
-	if !ok {
-		return gate.Claim{}
+	text, flags := clean(payload)
+	if text == "" {
+		return gate.Claim{Warnings: flags}
 	}
 	var f fields
 	f.split(text)
@@ -54,8 +57,8 @@ var forms = [...]form{
 	{"vaccine passport", func(t string, _ *fields) (gate.Claim, bool) { return kindOnly(gate.KindDCC, isPassport(t)) }},
 	{"own pass", func(t string, _ *fields) (gate.Claim, bool) { return kindOnly(gate.KindPass, isPass(t)) }},
 	{"ID card", func(_ string, f *fields) (gate.Claim, bool) { return readCard(f) }},
-	{"national QR", func(_ string, f *fields) (gate.Claim, bool) { return kindOnly(gate.KindQRQG, isNationalQR(f)) }},
-	{"health insurance", func(_ string, f *fields) (gate.Claim, bool) { return kindOnly(gate.KindBHYT, isInsurance(f)) }},
+	{"national QR", func(_ string, f *fields) (gate.Claim, bool) { return readNational(f) }},
+	{"health insurance", func(_ string, f *fields) (gate.Claim, bool) { return readInsurance(f) }},
 	{"link", func(t string, _ *fields) (gate.Claim, bool) { return kindOnly(gate.KindURL, isLink(t)) }},
 	{"VNeID", func(t string, _ *fields) (gate.Claim, bool) { return kindOnly(gate.KindVNeIDDynamic, isOpaque(t)) }},
 }
@@ -64,25 +67,29 @@ func kindOnly(kind gate.CredentialKind, fits bool) (gate.Claim, bool) {
 	return gate.Claim{Kind: kind}, fits
 }
 
-// clean applies the limits that hold for every kind and gives the text in NFC.
-func clean(payload []byte) (string, bool) {
+// clean applies the limits that hold for every kind and gives the text in NFC,
+// empty when it is refused.
+func clean(payload []byte) (string, gate.ClaimFlags) {
 	if len(payload) > gate.MaxPayload {
-		return "", false
+		return "", 0
 	}
 	// Engines and some printed codes end the text with one of these.
 	if n := len(payload); n > 0 && bytes.IndexByte([]byte("\r\n\x00"), payload[n-1]) >= 0 {
 		payload = payload[:n-1]
 	}
-	if len(payload) == 0 || !utf8.Valid(payload) {
-		return "", false
+	// Some health-insurance cards are filled up with NUL behind their end mark.
+	if short := bytes.TrimRight(payload, "\x00"); bytes.HasSuffix(short, []byte("|$")) {
+		payload = short
 	}
-	if bytes.ContainsFunc(payload, unicode.IsControl) {
-		return "", false
+	switch {
+	case len(payload) == 0, !utf8.Valid(payload):
+		return "", 0
+	case bytes.ContainsFunc(payload, unicode.IsControl):
+		return "", gate.FlagControlChars
+	case norm.NFC.IsNormal(payload):
+		return string(payload), 0
 	}
-	if norm.NFC.IsNormal(payload) {
-		return string(payload), true
-	}
-	return string(norm.NFC.Bytes(payload)), true
+	return string(norm.NFC.Bytes(payload)), 0
 }
 
 // maxFields bounds how far a payload is taken apart; the longest known form,

@@ -2,20 +2,40 @@ package credential
 
 import "gateagent/agent/gate"
 
+// sex as a credential states it.
+type sex uint8
+
+const (
+	unknownSex sex = iota
+	male
+	female
+)
+
+// sexOf reads the digit of insurance cards and of the national QR.
+func sexOf(digit string) sex {
+	switch digit {
+	case "1":
+		return male
+	case "2":
+		return female
+	}
+	return unknownSex
+}
+
 // checkNumber compares a personal number with the birth year and sex printed
-// beside it (PAYLOADS §2):
+// beside it, where they are (PAYLOADS §2):
 //
 //	PPP G YY NNNNNN   place · century and sex · birth year · serial
 //
 // The structure is no longer in the law and numbers are re-issued after
 // corrections, so a mismatch is a warning, never a refusal.
-func checkNumber(n gate.Number, birthYear int, female bool) gate.ClaimFlags {
+func checkNumber(n gate.Number, birthYear int, of sex) gate.ClaimFlags {
 	var flags gate.ClaimFlags
 	g := int(n[3] - '0')
-	if (g%2 == 1) != female {
+	if of != unknownSex && (g%2 == 1) != (of == female) {
 		flags |= gate.FlagSexMismatch
 	}
-	if 1900+100*(g/2)+number(string(n[4:6])) != birthYear {
+	if birthYear != 0 && 1900+100*(g/2)+number(string(n[4:6])) != birthYear {
 		flags |= gate.FlagBirthYearMismatch
 	}
 	if code := number(string(n[:3])); code < 100 && provinces[code] == "" {

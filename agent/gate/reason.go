@@ -82,6 +82,7 @@ const (
 	ReasonExtraFields       Reason = "extra_fields"
 	ReasonMasked            Reason = "masked" // the national QR in its usual form: number and birth date in part
 	ReasonProxy             Reason = "proxy"  // the national QR of somebody whom another person declared
+	ReasonControlChars      Reason = "control_chars"
 	// What the card says is not what central has for its number (check bits).
 	ReasonCardDataMismatch Reason = "card_data_mismatch"
 )
@@ -101,6 +102,6 @@ func Reasons() []Reason {
 		ReasonPass, ReasonPassMalformed, ReasonPassUnknown, ReasonPassForged, ReasonPassEarly, ReasonPassExpired,
 		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
 		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry,
-		ReasonMasked, ReasonProxy,
+		ReasonMasked, ReasonProxy, ReasonControlChars,
 	}
 }

@@ -126,13 +126,14 @@ const (
 	FlagUnknownPlaceCode
 	FlagSixFields
 	FlagExtraFields
-	FlagMasked // parts are covered by stars: it names nobody
-	FlagProxy  // declared by somebody else for its bearer
+	FlagMasked       // parts are covered by stars: it names nobody
+	FlagProxy        // declared by somebody else for its bearer
+	FlagControlChars // refused because of control characters in it
 )
 
 var flagReasons = [...]Reason{
 	ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
-	ReasonMasked, ReasonProxy,
+	ReasonMasked, ReasonProxy, ReasonControlChars,
 }
 
 // Has says whether all bits of f are set.
