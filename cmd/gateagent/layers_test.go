@@ -48,7 +48,7 @@ var confined = map[string][]string{
 	"github.com/warthog618/go-gpiocdev":    {"driver/gpiorelay"},
 	"github.com/pelletier/go-toml/v2":      {"agent/config"},
 	"github.com/go-jose/go-jose/v4":        {"sync/signed"},
-	"github.com/fxamacker/cbor/v2":         {"agent/record", "agent/credential", "agent/passport"},
+	"github.com/fxamacker/cbor/v2":         {"agent/record", "agent/credential", "agent/passport", "agent/pass"},
 	"github.com/VictoriaMetrics/metrics":   {"agent/statuspage"},
 	"github.com/klauspost/compress/fse":    {"sync/wire"},
 	"github.com/spf13/cobra":               {"cmd"},
