@@ -65,8 +65,15 @@ func (f *Fetcher) TakeDelta(n uint64, compact []byte) {
 	case !inForce && want == nil:
 		return // it will be read when it is known to be needed
 	}
+	// What the manifest has left behind the broker keeps a little longer, for
+	// boxes that do not have the manifest yet. It may be of use, no more.
+	behind := want != nil && n <= want.m.Ver && want.ref(n) == nil
 	d, err := f.judgeDelta(n, compact, want)
 	if err != nil {
+		if behind {
+			f.count(func(st *Status) { st.Stale++ })
+			return
+		}
 		if r, ok := errors.AsType[*signed.Refusal](err); ok && r.Code == signed.CodeUnknownKey && f.o.Verifier.Trust().Ver == 0 {
 			return
 		}
@@ -78,6 +85,9 @@ func (f *Fetcher) TakeDelta(n uint64, compact []byte) {
 	case ok && d.on(base, digest):
 	case want == nil:
 		return // the manifest that leads there may be on its way
+	case want.ref(n) != nil && !d.on(want.gen.Version, want.gen.Digest), behind:
+		f.count(func(st *Status) { st.Stale++ }) // for boxes on another base
+		return
 	case !d.on(want.gen.Version, want.gen.Digest):
 		f.refuseDelta(refusal{code: codeOtherBase, detail: fmt.Sprintf("delta %d changes version %d, which is neither here nor wanted", n, d.dom.Base)})
 		return

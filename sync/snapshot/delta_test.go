@@ -399,3 +399,32 @@ func TestStoreRefusesADelta(t *testing.T) {
 		st.want("room", 2, "")
 	})
 }
+
+// A box without data, to which the broker delivers the deltas of the lineage
+// before as well, finds nothing wrong with them.
+func TestDeltasOfTheLineageBefore(t *testing.T) {
+	bubble(t, true, func(st *stand) {
+		e := st.p.print(1, 1000, nil)
+		deltas := st.p.deltas(e, 4)
+		next := st.p.printRows(4, deltas[2].rows, nil)
+		further := st.p.deltas(next, 5)
+		st.keep(append(slices.Clone(deltas), further...)...)
+		// The manifest names one of them for boxes that are behind.
+		full := st.p.with(next, append(slices.Clone(deltas[2:]), further...), 60, nil)
+		delete(full.chunks, full.topics[2])
+		st.publish(full)
+		st.live(deltas...)
+		st.live(further...)
+		time.Sleep(8 * time.Second)
+		st.want("on the way", 0, "")
+		st.publish(edition{chunks: next.chunks, manifest: full.manifest})
+		st.b.mu.Lock()
+		st.b.kept[full.topics[2]] = st.p.printRows(4, deltas[2].rows, nil).chunks[full.topics[2]]
+		st.b.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		st.want("there", 5, "")
+		st.live(deltas...)
+		synctest.Wait()
+		st.want("again", 5, "")
+	})
+}

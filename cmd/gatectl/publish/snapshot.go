@@ -76,6 +76,11 @@ func (s *Session) Snapshot(ctx context.Context, f dataset.Folder, compact []byte
 	if err != nil {
 		return err
 	}
+	for n := range there {
+		if n > m.Ver && n <= m.BackFrom {
+			numbers = append(numbers, n) // taken back: no gate may have it any more
+		}
+	}
 	for _, n := range numbers {
 		if err := s.clear(ctx, s.Topics.Delta(m.Aud, n)); err != nil {
 			return fmt.Errorf("clear an old delta: %w", err)
