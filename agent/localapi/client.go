@@ -23,6 +23,9 @@ var ErrNotRunning = errors.New("the agent is not running")
 // ErrForbidden says that this user may not ask.
 var ErrForbidden = errors.New("this user may not ask the agent; use sudo, or join its group")
 
+// ErrNotKept says that the agent does not have what was asked for.
+var ErrNotKept = errors.New("the agent does not keep that")
+
 // maxLine bounds one line of a stream.
 const maxLine = 1 << 20
 
@@ -45,6 +48,15 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	defer cancel()
 	var s Status
 	return s, c.one(ctx, "/status", &s)
+}
+
+// Policy asks for the document of a policy that is or was in force. It fails
+// with [ErrNotKept] when the agent does not have it (any more).
+func (c *Client) Policy(ctx context.Context, version uint64) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var doc json.RawMessage
+	return doc, c.one(ctx, "/policy?version="+strconv.FormatUint(version, 10), &doc)
 }
 
 // Verify has the chain of the journal walked; that can take a minute.
@@ -138,7 +150,11 @@ func (c *Client) get(ctx context.Context, path string) (*answer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the agent's answer: %w", err)
 		}
-		return nil, fmt.Errorf("the agent answers: %s", strings.TrimSpace(string(why)))
+		text := strings.TrimSpace(string(why))
+		if resp.StatusCode == http.StatusNotFound {
+			return nil, fmt.Errorf("%w: %s", ErrNotKept, text)
+		}
+		return nil, fmt.Errorf("the agent answers: %s", text)
 	}
 	return a, nil
 }

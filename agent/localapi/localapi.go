@@ -8,6 +8,7 @@
 //	GET /status                        one [Status]
 //	GET /entries?since=T&after=SEQ     the journal as CloudEvents, one JSON value a line
 //	GET /verify                        one [Verification]
+//	GET /policy?version=N              a policy that is or was in force, as its document
 //	GET /decisions                     each [Decision] as it happens, one a line
 //
 // Streams end with the trailer Gate-Error when something went wrong on the way.

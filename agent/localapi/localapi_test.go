@@ -340,3 +340,22 @@ func TestNotRunning(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestPolicy(t *testing.T) {
+	c, _ := start(t, Options{Policy: func(version uint64) ([]byte, error) {
+		if version != 7 {
+			return nil, errors.New("no such version")
+		}
+		return []byte(`{"id":"hn01"}`), nil
+	}})
+	if doc, err := c.Policy(t.Context(), 7); err != nil || string(doc) != `{"id":"hn01"}` {
+		t.Errorf("%s, %v", doc, err)
+	}
+	if _, err := c.Policy(t.Context(), 8); !errors.Is(err, ErrNotKept) || !strings.Contains(err.Error(), "no such version") {
+		t.Errorf("a version that is not kept: %v", err)
+	}
+	none, _ := start(t, Options{})
+	if _, err := none.Policy(t.Context(), 0); !errors.Is(err, ErrNotKept) {
+		t.Errorf("without policies: %v", err)
+	}
+}

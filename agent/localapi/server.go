@@ -40,7 +40,10 @@ type Options struct {
 	Box  func() health.Box
 	// Journal is nil while there is none; /entries and /verify then say so.
 	Journal Entries
-	Feed    *feed.Feed
+	// Policy gives the document of a policy that is or was in force by its
+	// version; nil where none can be kept.
+	Policy func(version uint64) ([]byte, error)
+	Feed   *feed.Feed
 }
 
 // ErrRunning says that another agent listens on the socket.
@@ -158,6 +161,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /entries", s.entries)
 	mux.HandleFunc("GET /verify", s.verify)
+	mux.HandleFunc("GET /policy", s.policy)
 	mux.HandleFunc("GET /decisions", s.decisions)
 	return mux
 }
@@ -177,6 +181,24 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(w, v)
+}
+
+func (s *Server) policy(w http.ResponseWriter, r *http.Request) {
+	version, err := strconv.ParseUint(r.FormValue("version"), 10, 64)
+	if err != nil {
+		http.Error(w, "version is not a number", http.StatusBadRequest)
+		return
+	}
+	if s.o.Policy == nil {
+		http.Error(w, "no policy is kept here", http.StatusNotFound)
+		return
+	}
+	doc, err := s.o.Policy(version)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	s.answer(w, json.RawMessage(doc))
 }
 
 // answer sends one JSON value.

@@ -9,9 +9,11 @@ import (
 	"gateagent/agent/feed"
 	"gateagent/agent/health"
 	"gateagent/agent/localapi"
+	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/agent/statuspage"
 	"gateagent/cache"
+	"gateagent/sync/documents"
 )
 
 // view is everything the box says about itself now: page, command and state
@@ -100,6 +102,18 @@ func (b *box) entries() localapi.Entries {
 		return nil
 	}
 	return journalReader{b.records}
+}
+
+// policyDocument gives a policy that is or was in force; version 0 is the
+// built-in one.
+func (b *box) policyDocument(version uint64) ([]byte, error) {
+	if version == 0 {
+		return policy.Default().Marshal(policy.Header{})
+	}
+	if b.documents == nil {
+		return nil, documents.ErrNoPolicy
+	}
+	return b.documents.Policy(version)
 }
 
 // journalReader shows the journal as CloudEvents.

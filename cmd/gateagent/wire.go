@@ -187,7 +187,7 @@ func (b *box) useRules(r *rules) { b.rules.Store(r) }
 // reverse order. The page comes first: whatever else hangs, it answers.
 func (b *box) addTasks() error {
 	local := localapi.New(localapi.Options{
-		Socket: b.cfg.Local.Socket, Box: b.view, Journal: b.entries(), Feed: b.feed,
+		Socket: b.cfg.Local.Socket, Box: b.view, Journal: b.entries(), Policy: b.policyDocument, Feed: b.feed,
 	}, b.part("local"))
 	tasks := []supervise.Task{
 		{Name: "journal", Run: b.closeStoreAtEnd, StopWithin: 10 * time.Second},

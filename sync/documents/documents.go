@@ -8,6 +8,7 @@
 //	trust.jws         the trust list in force
 //	policy.jws        the policy in force
 //	policy.trust.jws  the trust list under which that policy was taken
+//	policies/         the last policies that were in force, to explain entries by
 //
 // each replaced whole. It does not know what a policy says, nor what time it
 // is; both are given to it. Data sets and their manifests are sync/snapshot's.
@@ -298,6 +299,7 @@ func (k *Keeper) policyInForce(d signed.Document, compact string) {
 	k.in = compact
 	k.mu.Unlock()
 	k.log.Info("policy in force", "version", d.Ver, "key", d.Kid)
+	k.remember(d)
 	k.setFault(kindPolicy, Fault{})
 	if k.o.OnVerified != nil {
 		k.o.OnVerified(d.Iat)

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -302,7 +303,39 @@ func TestDiskRefuses(t *testing.T) {
 	again := newBox(t, o, dir)
 	again.want(t, "after a start", "five", 2, 5, "")
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(left) != 3 {
+	if err != nil || len(left) != 4 { // three and the folder of older policies
 		t.Errorf("files %v, %v", left, err)
+	}
+}
+
+// TestOlderPoliciesAreKept: for explaining, and no more of them than that takes.
+func TestOlderPoliciesAreKept(t *testing.T) {
+	o, dir := newOffice(t), t.TempDir()
+	b := newBox(t, o, dir)
+	b.TakeTrust(o.trust(1, "p1"))
+	const last = keptPolicies + 3
+	for v := uint64(1); v <= last; v++ {
+		b.TakePolicy(o.policy("p1", v, fmt.Sprintf("rules %d", v)))
+	}
+	b = newBox(t, o, dir) // and after a restart
+	for v := uint64(1); v <= last; v++ {
+		doc, err := b.Policy(v)
+		if v <= last-keptPolicies {
+			if !errors.Is(err, ErrNoPolicy) {
+				t.Errorf("version %d: %s, %v; want it gone", v, doc, err)
+			}
+			continue
+		}
+		var p struct{ Text string }
+		if err != nil || json.Unmarshal(doc, &p) != nil || p.Text != fmt.Sprintf("rules %d", v) {
+			t.Errorf("version %d: %s, %v", v, doc, err)
+		}
+	}
+	// One that was in force before any was kept is kept from then on.
+	if err := os.RemoveAll(filepath.Join(dir, historyDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newBox(t, o, dir).Policy(last); err != nil {
+		t.Error(err)
 	}
 }
