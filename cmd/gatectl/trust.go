@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ type trustFlags struct {
 	site       string
 	signer     signerFlags
 	publics    []string
+	passports  string
 	version    uint64
 	validDays  int
 	keysDays   int
@@ -46,10 +49,18 @@ func trustPublishCommand() *cobra.Command {
 publishes it for a site. Gates of the site then believe these keys, each for its role,
 and no others.
 
+With --passports, the list also carries the keys that sign vaccine passports: of all
+certificates in a folder (.der, .cer, .crt or .pem, document signers of Vietnam or of
+others). A gate believes passports signed by these keys and no others. Certificates that
+are expired or have another kind of key are left out with a note. The id of a key is made
+from its certificate; where an issuer has another one, name the file after it: 16
+hexadecimal digits.
+
 The root key belongs on a machine without network. There, write the list to a file
 (--out) and give its version; where the network is, publish that file (--signed).`,
 		Example: `  gatectl trust publish --keys keys --site hn01 --broker mqtt://broker:1883
   gatectl trust publish --keys usb/root --public keys/snapshot.pub,keys/policy.pub,keys/ack.pub --site hn01 --version 2 --out hn01-trust.jws
+  gatectl trust publish --keys keys --passports passports --site hn01 --broker mqtt://broker:1883
   gatectl trust publish --signed hn01-trust.jws --site hn01 --broker mqtt://broker:1883`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,19 +87,21 @@ The root key belongs on a machine without network. There, write the list to a fi
 	f := cmd.Flags()
 	f.StringVar(&t.site, "site", "", "the site (required)")
 	f.StringSliceVar(&t.publics, "public", nil, "public keys to list (default: all *.pub in the folder of keys)")
+	f.StringVar(&t.passports, "passports", "", "folder of certificates that sign vaccine passports")
 	f.Uint64Var(&t.version, "version", 0, "version of the list (default: one above what is published)")
 	f.IntVar(&t.validDays, "valid-days", 365, "days within which a gate may take the list into force")
 	f.IntVar(&t.keysDays, "keys-days", 0, "days for which the listed keys are good; 0: until a newer list")
 	f.StringVar(&t.out, "out", "", "write the signed list to this file instead of publishing it")
 	f.StringVar(&t.ready, "signed", "", "publish this file, which --out wrote")
 	cmd.MarkFlagsMutuallyExclusive("out", "signed")
+	cmd.MarkFlagsMutuallyExclusive("passports", "signed")
 	t.signer.add(cmd, signed.RoleRoot)
 	broker.add(cmd)
 	return cmd
 }
 
 // sign makes the list.
-func (t *trustFlags) sign(root signed.Signer, version uint64, now time.Time) (string, signed.Trust, error) {
+func (t *trustFlags) sign(cmd *cobra.Command, root signed.Signer, version uint64, now time.Time) (string, signed.Trust, error) {
 	keys, err := t.listed()
 	if err != nil {
 		return "", signed.Trust{}, err
@@ -102,6 +115,21 @@ func (t *trustFlags) sign(root signed.Signer, version uint64, now time.Time) (st
 			k.Exp = now.AddDate(0, 0, t.keysDays).Unix()
 		}
 		list.Keys = append(list.Keys, k)
+	}
+	if t.passports != "" {
+		keys, out, err := readPassports(t.passports, now)
+		if err != nil {
+			return "", signed.Trust{}, err
+		}
+		for _, o := range out {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is left out: %s\n", o.file, o.why)
+		}
+		for _, k := range keys {
+			if t.keysDays > 0 {
+				k.Exp = min(k.Exp, now.AddDate(0, 0, t.keysDays).Unix())
+			}
+			list.Keys = append(list.Keys, k)
+		}
 	}
 	compact, err := publish.SignTrust(root, list)
 	return compact, list, err
@@ -134,7 +162,7 @@ func writeTrust(cmd *cobra.Command, t *trustFlags) error {
 	if err != nil {
 		return err
 	}
-	compact, list, err := t.sign(root, t.version, time.Now())
+	compact, list, err := t.sign(cmd, root, t.version, time.Now())
 	if err != nil {
 		return err
 	}
@@ -157,7 +185,7 @@ func publishTrust(cmd *cobra.Command, broker *brokerFlags, t *trustFlags) error 
 		if err != nil {
 			return err
 		}
-		compact, list, err := t.sign(root, version, time.Now())
+		compact, list, err := t.sign(cmd, root, version, time.Now())
 		if err != nil {
 			return err
 		}
@@ -208,12 +236,20 @@ func publishReady(cmd *cobra.Command, broker *brokerFlags, file, site string) er
 func printTrust(cmd *cobra.Command, list signed.Trust) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "trust list of %s, version %d\n", list.Aud, list.Ver)
+	passports := map[string]int{}
 	for _, k := range list.Keys {
+		if k.Role == signed.RolePassport {
+			passports[k.Alg]++
+			continue
+		}
 		until := "until a newer list"
 		if k.Exp != 0 {
 			until = "until " + time.Unix(k.Exp, 0).UTC().Format(time.DateOnly)
 		}
 		fmt.Fprintf(out, "  %-9s %s, %s\n", k.Role, k.Kid, until)
+	}
+	for _, alg := range slices.Sorted(maps.Keys(passports)) {
+		fmt.Fprintf(out, "  %-9s %d keys for %s\n", signed.RolePassport, passports[alg], alg)
 	}
 }
 

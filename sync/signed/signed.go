@@ -57,7 +57,7 @@ type rule struct {
 }
 
 var rules = map[Type]rule{
-	TypeTrust:    {RoleRoot, "ver", true, 256 << 10},
+	TypeTrust:    {RoleRoot, "ver", true, 512 << 10},
 	TypeManifest: {RoleSnapshot, "ver", true, 768 << 10},
 	TypeDelta:    {RoleSnapshot, "n", true, 64 << 10},
 	TypePolicy:   {RolePolicy, "ver", true, 128 << 10},

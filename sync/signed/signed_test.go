@@ -1,6 +1,7 @@
 package signed
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -363,17 +364,30 @@ func TestTrust(t *testing.T) {
 		change(&k)
 		return k
 	}
+	passportKey := func(change func(*TrustKey)) TrustKey {
+		k := TrustKey{Kid: "0102030405060708", Role: RolePassport, Alg: AlgES256, Key: make([]byte, 91), Usage: []string{UsageVaccination}}
+		change(&k)
+		return k
+	}
 	for name, change := range map[string]func(map[string]any){
-		"a kid twice":     with(key, key),
-		"a root's kid":    with(bad(func(k *TrustKey) { k.Kid = "root-1" })),
-		"role root":       with(bad(func(k *TrustKey) { k.Role = RoleRoot })),
-		"no role":         with(bad(func(k *TrustKey) { k.Role = "" })),
-		"short key":       with(bad(func(k *TrustKey) { k.Key = k.Key[:31] })),
-		"bad kid":         with(bad(func(k *TrustKey) { k.Kid = "a b" })),
-		"negative":        with(bad(func(k *TrustKey) { k.Exp = -1 })),
-		"too many":        with(make([]TrustKey, maxKeys+1)...),
-		"keys no list":    func(m map[string]any) { m["ver"], m["keys"] = 9, "x" },
-		"keys other case": func(m map[string]any) { m["ver"] = 9; m["Keys"] = []TrustKey{key} },
+		"a kid twice":             with(key, key),
+		"a root's kid":            with(bad(func(k *TrustKey) { k.Kid = "root-1" })),
+		"role root":               with(bad(func(k *TrustKey) { k.Role = RoleRoot })),
+		"no role":                 with(bad(func(k *TrustKey) { k.Role = "" })),
+		"short key":               with(bad(func(k *TrustKey) { k.Key = k.Key[:31] })),
+		"bad kid":                 with(bad(func(k *TrustKey) { k.Kid = "a b" })),
+		"negative":                with(bad(func(k *TrustKey) { k.Exp = -1 })),
+		"usage of a policy key":   with(bad(func(k *TrustKey) { k.Usage = []string{UsageTest} })),
+		"passport, EdDSA":         with(passportKey(func(k *TrustKey) { k.Alg = AlgEdDSA; k.Key = key.Key })),
+		"passport, unknown alg":   with(passportKey(func(k *TrustKey) { k.Alg = "RS256" })),
+		"passport, short key":     with(passportKey(func(k *TrustKey) { k.Key = k.Key[:minPassportKey-1] })),
+		"passport, long key":      with(passportKey(func(k *TrustKey) { k.Key = make([]byte, maxPassportKey+1) })),
+		"passport, name for id":   with(passportKey(func(k *TrustKey) { k.Kid = "passport-1" })),
+		"passport, unknown usage": with(passportKey(func(k *TrustKey) { k.Usage = []string{"x"} })),
+		"passport twice":          with(passportKey(func(*TrustKey) {}), passportKey(func(*TrustKey) {})),
+		"too many":                with(make([]TrustKey, maxKeys+1)...),
+		"keys no list":            func(m map[string]any) { m["ver"], m["keys"] = 9, "x" },
+		"keys other case":         func(m map[string]any) { m["ver"] = 9; m["Keys"] = []TrustKey{key} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc, err := again(change)
@@ -627,6 +641,26 @@ func BenchmarkVerify(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.v.Verify(TypeAck, "hn01/g1", doc, now, Options{}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestPassportKID: several keys of one id stay apart in the list.
+func TestPassportKID(t *testing.T) {
+	first := TrustKey{Kid: "0102030405060708", Role: RolePassport, Alg: AlgES256, Key: make([]byte, 91), Usage: []string{UsageTest, UsageRecovery}}
+	second := first
+	second.Kid, second.Alg, second.Key = first.Kid+".2", AlgPS256, make([]byte, 294)
+	b, err := json.Marshal(Trust{Aud: "hn01", Ver: 1, Iat: 1, Exp: 2, Keys: []TrustKey{first, second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := ParseTrust(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range trust.Of(RolePassport, "hn01") {
+		if id, err := k.PassportKID(); err != nil || !bytes.Equal(id, []byte{1, 2, 3, 4, 5, 6, 7, 8}) {
+			t.Errorf("%s: %x, %v", k.Kid, id, err)
 		}
 	}
 }

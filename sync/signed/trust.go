@@ -3,6 +3,7 @@ package signed
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,8 +17,21 @@ import (
 // other roles name what they are for.
 const AlgEdDSA = "EdDSA"
 
-// maxKeys bounds a trust list.
-const maxKeys = 256
+// Algorithms of passport keys: ECDSA on P-256 and RSASSA-PSS, both with
+// SHA-256, as JWS and COSE name them.
+const (
+	AlgES256 = "ES256"
+	AlgPS256 = "PS256"
+)
+
+// Bounds of a trust list: the keys in all, for the document signers of many
+// countries are some hundreds; and the bytes of a passport key, which for RSA
+// of 4096 bits has 550.
+const (
+	maxKeys        = 1100
+	minPassportKey = 64
+	maxPassportKey = 640
+)
 
 // Bytes is base64url without padding in JSON.
 type Bytes []byte
@@ -63,9 +77,14 @@ func (r Root) String() string { return r.Kid + ":" + base64.RawURLEncoding.Encod
 type TrustKey struct {
 	Kid  string `json:"kid"`
 	Role Role   `json:"role"`
-	// Alg says what the key is: "EdDSA" for those that sign documents.
+	// Alg says what the key is: "EdDSA" for those that sign documents, "ES256"
+	// or "PS256" for those that sign passports.
 	Alg string `json:"alg"`
-	Key Bytes  `json:"key"`
+	// Key is 32 bytes for EdDSA; SubjectPublicKeyInfo in DER for passports.
+	Key Bytes `json:"key"`
+	// Usage bounds what a passport key may sign: "t" tests, "v" vaccinations,
+	// "r" recoveries, "-" none of them; none named means all.
+	Usage []string `json:"usage,omitempty"`
 	// Sites the key is for; none named means all.
 	Sites []string `json:"sites,omitempty"`
 	// Nbf and Exp bound its validity, in Unix seconds; 0 means no bound.
@@ -93,6 +112,34 @@ type Trust struct {
 // Issued gives iat as a time.
 func (t Trust) Issued() time.Time { return time.Unix(t.Iat, 0).UTC() }
 
+// PassportKID gives the id that passports name a key of role passport by: the
+// kid is that in hexadecimal, and, since ids of issuers are not always one of
+// a kind, a point and a number after it where the list has several.
+func (k TrustKey) PassportKID() ([]byte, error) {
+	digits, _, _ := strings.Cut(k.Kid, ".")
+	id, err := hex.DecodeString(digits)
+	if err != nil || len(id) == 0 {
+		return nil, fmt.Errorf("%s is not the id of a passport key", k.Kid)
+	}
+	return id, nil
+}
+
+// checkPassport refuses a key of role passport that no reader could use.
+// Whether the key itself is one is for who uses it: one that is not makes no
+// other key worse.
+func (k TrustKey) checkPassport() error {
+	if _, err := k.PassportKID(); err != nil {
+		return err
+	}
+	if k.Alg != AlgES256 && k.Alg != AlgPS256 {
+		return fmt.Errorf("passport key %s has alg %q, not ES256 or PS256", k.Kid, clip(k.Alg))
+	}
+	if len(k.Key) < minPassportKey || len(k.Key) > maxPassportKey {
+		return fmt.Errorf("passport key %s has %d bytes", k.Kid, len(k.Key))
+	}
+	return nil
+}
+
 // Of gives the keys of a role for a site, in the list's order.
 func (t Trust) Of(role Role, site string) []TrustKey {
 	var out []TrustKey
@@ -111,6 +158,16 @@ func (t Trust) key(kid string) (TrustKey, bool) {
 	}
 	return t.Keys[i], true
 }
+
+// The usages of passport keys.
+const (
+	UsageTest        = "t"
+	UsageVaccination = "v"
+	UsageRecovery    = "r"
+	UsageNone        = "-"
+)
+
+var usages = []string{UsageTest, UsageVaccination, UsageRecovery, UsageNone}
 
 // check refuses a list that would let a key be taken for another.
 func (t Trust) check(roots []Root) error {
@@ -131,8 +188,17 @@ func (t Trust) check(roots []Root) error {
 			return fmt.Errorf("key %s has role %q; roots are pinned in the config", k.Kid, k.Role)
 		case k.Alg == AlgEdDSA && len(k.Key) != ed25519.PublicKeySize:
 			return fmt.Errorf("key %s is not 32 bytes long", k.Kid)
+		case len(k.Usage) > 0 && k.Role != RolePassport:
+			return fmt.Errorf("key %s has a usage; only those for passports have one", k.Kid)
+		case len(k.Usage) > 4 || slices.ContainsFunc(k.Usage, func(u string) bool { return !slices.Contains(usages, u) }):
+			return fmt.Errorf("the usage of key %s is not of %v", k.Kid, usages)
 		case k.Nbf < 0 || k.Exp < 0 || k.Nbf > maxUnix || k.Exp > maxUnix:
 			return fmt.Errorf("the validity of key %s is out of range", k.Kid)
+		}
+		if k.Role == RolePassport {
+			if err := k.checkPassport(); err != nil {
+				return err
+			}
 		}
 		seen[k.Kid] = true
 	}
