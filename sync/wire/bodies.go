@@ -29,6 +29,7 @@ type State struct {
 	Journal *JournalState       `json:"journal,omitzero"`
 	Trust   uint64              `json:"trust,omitzero"` // version in force
 	Policy  *PolicyState        `json:"policy,omitzero"`
+	Revoked uint64              `json:"revoked,omitzero"` // version in force
 	Data    map[string]SetState `json:"data,omitzero"`
 
 	Sig Blob `json:"sig,omitzero"`

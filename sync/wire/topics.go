@@ -276,5 +276,8 @@ func (t Topics) Policy(site string) string { return t.Of(Address{Kind: KindPolic
 // Trust gives the topic of a site's trust list.
 func (t Topics) Trust(site string) string { return t.Of(Address{Kind: KindTrust, Site: site}) }
 
+// Revoked gives the topic of a site's list of what is revoked.
+func (t Topics) Revoked(site string) string { return t.Of(Address{Kind: KindRevoked, Site: site}) }
+
 // CentralState gives the topic of central's state.
 func (t Topics) CentralState() string { return t.Of(Address{Kind: KindCentralState}) }

@@ -141,7 +141,7 @@ func sampleState() State {
 		ID:      identity.Public{Ed25519: identity.Key{1}, X25519: identity.Key{2}},
 		Decides: true, Health: []Component{{Name: "camera:main", Level: "failed", Code: "device_gone", Since: 1633048200000}},
 		Clock: "central", Journal: &JournalState{Epoch: record.Epoch{1, 2}, Seq: 42, Acked: 40, Queued: 2},
-		Trust: 3, Policy: &PolicyState{ID: "vn-2021-default", Ver: 2},
+		Trust: 3, Policy: &PolicyState{ID: "vn-2021-default", Ver: 2}, Revoked: 5,
 		Data: map[string]SetState{
 			"lists": {Ver: 3, AsOf: 1633048000000, Keys: "lists-2021", Base: 3},
 			"vn": {
