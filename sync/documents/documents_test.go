@@ -339,3 +339,21 @@ func TestOlderPoliciesAreKept(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTrustFromTheImage: a list that was written to a file for the image of a
+// box, ended by a line as files are, is in force before any broker is heard.
+func TestTrustFromTheImage(t *testing.T) {
+	o := newOffice(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, trustFile), append(o.trust(7, "p1"), '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBox(t, o, dir)
+	if got := b.Status().Trust.Version; got != 7 {
+		t.Errorf("version %d in force, want 7", got)
+	}
+	b.TakeTrust(o.trust(8, "p1"))
+	if got := b.Status().Trust.Version; got != 8 {
+		t.Errorf("version %d in force, want 8", got)
+	}
+}

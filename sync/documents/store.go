@@ -1,6 +1,7 @@
 package documents
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,9 @@ func (s store) read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read document %s: %w", name, err)
 	}
-	return b, nil
+	// A list that gatectl wrote to a file, put here with the image of a box,
+	// ends with a line.
+	return bytes.TrimSpace(b), nil
 }
 
 // write puts b in place whole: written, synced, renamed, the directory synced.
