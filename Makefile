@@ -68,8 +68,8 @@ bench-qr: ## the reader beside gozxing, zxing-cpp and zbar (BENCHQR="--dir DIR -
 bench-store: ## the data store on N people, every figure beside its bar (N=98000000 is a nation)
 	$(GO) run ./scripts/benchstore -n $(N) $(BENCHSTORE)
 
-fuzz: ## every fuzz target for FUZZTIME (20s) each
-	$(GO) run ./scripts/fuzz -time $(FUZZTIME)
+fuzz: ## every fuzz target for FUZZTIME (20s) each (FUZZ="-run agent/" for some)
+	$(GO) run ./scripts/fuzz -time $(FUZZTIME) $(FUZZ)
 
 soak: ## over a real Mosquitto: 1,000 scans, broker killed, central restored; 1 million people to a box, cut and killed; 50 boxes at once
 	GATEAGENT_SOAK=1000 $(GO) test -count=1 -v -run 'TestSoak' ./cmd/gatectl
