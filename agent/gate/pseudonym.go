@@ -10,7 +10,7 @@ import (
 )
 
 // Pseudonym is the first 64 bits of HMAC-SHA-256(key, the number as 12 ASCII
-// digits), big-endian (DESIGN §5).
+// digits), big-endian (DESIGN §5), or of a pass ([Pseudonymer.OfPass]).
 type Pseudonym uint64
 
 // String gives 16 lower-case hexadecimal digits.
@@ -43,7 +43,7 @@ type Pseudonymer struct {
 	mac  hash.Hash
 	in   [12]byte
 	sum  [sha256.Size]byte
-	card []byte
+	card []byte // what else is hashed
 }
 
 // NewPseudonymer keys a Pseudonymer.
@@ -57,6 +57,15 @@ func (p *Pseudonymer) Of(n Number) Pseudonym {
 	out := p.mac.Sum(p.sum[:0])
 	clear(p.in[:])
 	return Pseudonym(binary.BigEndian.Uint64(out))
+}
+
+// OfPass gives the pseudonym of a pass: the first 64 bits of
+// HMAC-SHA-256(key, "pass" NUL id). It is never mistaken for a number's.
+func (p *Pseudonymer) OfPass(id [16]byte) Pseudonym {
+	p.card = append(append(p.card[:0], "pass\x00"...), id[:]...)
+	p.mac.Reset()
+	p.mac.Write(p.card)
+	return Pseudonym(binary.BigEndian.Uint64(p.mac.Sum(p.sum[:0])))
 }
 
 // Tagged gives with the pseudonym of n the next 64 bits of the same HMAC: two

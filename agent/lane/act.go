@@ -11,12 +11,13 @@ import (
 const relayError = "relay_error"
 
 // act has the entry recorded and does what was decided: first the journal,
-// then the relay (DESIGN §3 rule 3).
-func (l *Lane) act(seen time.Time, o *Outcome) {
+// then the relay (DESIGN §3 rule 3). It gives the receipt of the entry; nil when
+// the journal was not asked.
+func (l *Lane) act(seen time.Time, o *Outcome) *gate.Receipt {
 	if l.backlog.Load() >= maxBacklog {
 		l.setFault(gate.ReasonRecordFault, errBacklog)
 		l.actOnFault(seen, o)
-		return
+		return nil
 	}
 
 	began := time.Now()
@@ -45,7 +46,7 @@ func (l *Lane) act(seen time.Time, o *Outcome) {
 			late.passage = l.passage(seen, o)
 		}
 		l.hand(late)
-		return
+		return receipt
 	}
 
 	seq, err := receipt.Wait()
@@ -53,7 +54,7 @@ func (l *Lane) act(seen time.Time, o *Outcome) {
 	if err != nil {
 		l.stats.count(func(s *Stats) { s.Lost++ })
 		l.actOnFault(seen, o)
-		return
+		return receipt
 	}
 	o.Seq = seq
 	if opens {
@@ -62,6 +63,7 @@ func (l *Lane) act(seen time.Time, o *Outcome) {
 		p.Ref = seq
 		l.hand(record{receipt: l.o.Journal.AppendPassage(*p)})
 	}
+	return receipt
 }
 
 // open tells the relay. A gate that is held open needs no telling.
@@ -87,6 +89,11 @@ func (l *Lane) opened(o *Outcome, err error) {
 			s.Opened++
 		}
 	})
+	if o.Opened && o.Entry.HasSubject && l.o.Passages != nil {
+		// There is no door contact: who was opened for has passed.
+		now, _ := l.o.Clock.Reading()
+		l.o.Passages.Note(o.Entry.Subject, o.Entry.Direction, now)
+	}
 	if err != nil {
 		o.RelayFault = relayError
 		o.Shown = gate.Decision{Verdict: gate.ManualCheck}

@@ -1,11 +1,12 @@
 package lane
 
 import (
+	"errors"
 	"slices"
 	"time"
 
-	"gateagent/agent/credential"
 	"gateagent/agent/gate"
+	"gateagent/agent/pass"
 )
 
 // handle takes one scan all the way.
@@ -16,10 +17,13 @@ func (l *Lane) handle(scan gate.Scan) {
 		s.LastScan = entry.Time
 	})
 	o := Outcome{Entry: entry, Shown: decision}
-	if decision.Verdict == gate.Retry && !l.worthRecording(&o.Entry) {
+	if decision.Verdict == gate.Retry && entry.Needs == "" && !l.worthRecording(&o.Entry) {
 		o.Thinned = true
 	} else {
-		l.act(scan.Seen, &o)
+		receipt := l.act(scan.Seen, &o)
+		if entry.Needs != "" {
+			l.held.receipt = receipt
+		}
 	}
 	if !o.Opened {
 		o.Took = time.Since(scan.Seen)
@@ -29,50 +33,118 @@ func (l *Lane) handle(scan gate.Scan) {
 }
 
 // decide finds out who that is, what is known and what follows from it. The
-// payload is overwritten.
+// payload is overwritten, at once or when the second half of a two-step scan
+// has come.
 func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
-	claim := gate.Claim{Kind: gate.KindUnreadable}
-	if !scan.Unreadable {
-		claim = credential.Parse(scan.Payload)
-		clear(scan.Payload)
-	}
 	now, level := l.o.Clock.Reading()
+	began := time.Now()
+	who := shown{claim: gate.Claim{Kind: gate.KindUnreadable}}
+	if !scan.Unreadable {
+		who = l.look(scan.Payload, now)
+	}
 	in := gate.Inputs{
-		Now: now.UnixMilli(), Direction: l.o.Direction, Credential: claim.Kind,
-		Flags: claim.Warnings, CardExpires: claim.Expires.Day(), DataAge: -1, Clock: level,
+		Now: now.UnixMilli(), Direction: l.o.Direction, Credential: who.claim.Kind,
+		Flags: who.claim.Warnings, CardExpires: who.claim.Expires.Day(),
+		Passport: who.passport, Pass: who.pass.Pass, DataAge: -1, Clock: level,
 	}
 	entry := gate.Entry{
-		Time: now, Lane: l.o.Name, Direction: l.o.Direction, Credential: claim.Kind,
-		Clock: level, Decode: scan.Decode,
+		Time: now, Lane: l.o.Name, Direction: l.o.Direction, Credential: who.claim.Kind,
+		Clock: level, Decode: scan.Decode, Ref: who.ref,
 	}
+	l.name(&entry, &who)
 	var fault error
-	if claim.Number.Valid() {
-		began := time.Now()
-		facts, state, err := l.o.Facts.Facts(claim.Number, claim.Card)
-		entry.Lookup = time.Since(began)
+	if who.claim.Number.Valid() {
+		facts, state, err := l.o.Facts.Facts(who.claim.Number, who.claim.Card)
 		in.Facts, in.DataAge, fault = facts, dataAge(state, now), err
 		entry.Data = slices.Clone(state.Sets[:min(state.N, gate.MaxSets)])
-		entry.Subject, entry.HasSubject = l.subjects.of(claim.Number, l.o.EntryKey)
 		l.setFault(gate.ReasonStoreFault, err)
+	}
+	if entry.HasSubject && l.o.Passages != nil {
+		in.Passages = l.o.Passages.Last(entry.Subject)
+	}
+	if who.claim.Number.Valid() || who.passport.Proof != gate.ProofNone || who.pass.Proof != gate.ProofNone {
+		entry.Lookup = time.Since(began)
 	}
 
 	rules := l.o.Policy()
-	began := time.Now()
+	began = time.Now()
 	var decision gate.Decision
 	switch {
 	case fault != nil:
 		decision = l.onFault(gate.ReasonStoreFault)
 	case rules != nil:
-		decision = rules.Decide(in)
+		if decision = rules.Decide(in); decision.Verdict.Opens() && in.Pass.Single {
+			decision = l.spend(&in, who.pass.ID, now, rules, decision)
+		}
+		entry.Needs = l.needs(&who, &in, &decision, rules)
+		entry.Shadow = l.shadow(&in)
 	}
 	entry.Decide = time.Since(began)
 	if rules != nil {
 		entry.Policy = rules.Ref()
 	}
+	if entry.Needs != "" {
+		l.held.take(entry.Needs, scan.Payload)
+	} else {
+		clear(scan.Payload)
+	}
 	entry.Verdict, entry.Class = decision.Verdict, decision.Class
 	entry.Reasons = slices.Clone(decision.ReasonList())
 	entry.Inputs, entry.DataAge = in, in.DataAge
 	return entry, decision
+}
+
+// name gives the entry its subject: whom the number names, or the pass that
+// somebody we trust has signed.
+func (l *Lane) name(e *gate.Entry, who *shown) {
+	pseudo := l.subjects.under(l.o.EntryKey)
+	switch {
+	case pseudo == nil:
+	case who.claim.Number.Valid():
+		e.Subject, e.HasSubject = pseudo.Of(who.claim.Number), true
+	case who.pass.ID != (pass.ID{}):
+		e.Subject, e.HasSubject = pseudo.OfPass(who.pass.ID), true
+	}
+}
+
+// spend uses up a pass that is for one entry. It is spent before the entry is
+// written, so that of two lanes that decided at once one learns that it came
+// second, and a power cut may cost a visitor the way to the guard but never
+// lets two in. Where that cannot be noted, the guard decides.
+func (l *Lane) spend(in *gate.Inputs, id pass.ID, now time.Time, rules Rules, d gate.Decision) gate.Decision {
+	if l.o.Direction == gate.DirectionOut {
+		return d
+	}
+	fresh, err := false, errNoSpend
+	if l.o.Spend != nil {
+		fresh, err = l.o.Spend(id, now)
+	}
+	switch {
+	case err != nil:
+		l.log.Error("a pass for one entry could not be spent", "err", err)
+		d = gate.Decision{Verdict: gate.ManualCheck, Class: d.Class}
+		d.Add(gate.ReasonStoreFault)
+		d.Add(gate.ReasonPass)
+	case !fresh:
+		in.Pass.Proof, in.Pass.Why = gate.ProofBad, gate.ReasonPassSpent
+		d = rules.Decide(*in)
+	}
+	return d
+}
+
+var errNoSpend = errors.New("this box keeps no account of passes")
+
+// shadow gives what the policy that is only tried would have decided.
+func (l *Lane) shadow(in *gate.Inputs) *gate.Shadow {
+	if l.o.Shadow == nil {
+		return nil
+	}
+	rules := l.o.Shadow()
+	if rules == nil {
+		return nil
+	}
+	d := rules.Decide(*in)
+	return &gate.Shadow{Policy: rules.Ref(), Verdict: d.Verdict, Reasons: slices.Clone(d.ReasonList())}
 }
 
 // dataAge gives the age in seconds of the oldest set asked; -1 when one is
@@ -90,15 +162,15 @@ type subjects struct {
 	pseudo *gate.Pseudonymer
 }
 
-// of gives the pseudonym of n, or nothing while the key is missing.
-func (s *subjects) of(n gate.Number, entryKey func() (gate.Key, bool)) (gate.Pseudonym, bool) {
+// under gives what names people, or nil while the key is missing.
+func (s *subjects) under(entryKey func() (gate.Key, bool)) *gate.Pseudonymer {
 	key, ok := entryKey()
 	if !ok {
 		*s = subjects{}
-		return 0, false
+		return nil
 	}
 	if s.pseudo == nil || s.key != key {
 		*s = subjects{key, gate.NewPseudonymer(key)}
 	}
-	return s.pseudo.Of(n), true
+	return s.pseudo
 }

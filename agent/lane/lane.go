@@ -9,7 +9,9 @@
 //
 // A card held in view is one scan, for as long as it is held and for
 // [Options.Repeat] after; another card is read at once. Payloads are known by a
-// hash under a key of this process, and overwritten as soon as they are read.
+// hash under a key of this process, and overwritten as soon as they are read;
+// only the first half of a two-step scan, passport and card, waits 20 s in
+// memory for the second.
 package lane
 
 import (
@@ -66,8 +68,15 @@ type Clock interface {
 	Reading() (time.Time, gate.ClockLevel)
 }
 
-// Options are a lane's settings and parts. All are needed but the durations,
-// JournalWorks and the two functions at the end.
+// Passages knows when people last passed the lanes of this box. Both methods
+// are called on the path of a person: they must not wait for a disk.
+type Passages interface {
+	Last(gate.Pseudonym) gate.Passages
+	Note(gate.Pseudonym, gate.Direction, time.Time)
+}
+
+// Options are a lane's settings and parts. All are needed but the durations and
+// those of which it is said what their absence means.
 type Options struct {
 	Name      string
 	Direction gate.Direction
@@ -95,6 +104,18 @@ type Options struct {
 	// EntryKey gives the site entry key under which subjects are named, and
 	// whether there is one; nil: there is none.
 	EntryKey func() (gate.Key, bool)
+	// Proofs verifies passports and passes; nil: none counts.
+	Proofs Proofs
+	// Spend notes, durably before it returns, that a pass for one entry is
+	// used up; fresh is false when it was before. nil: such passes are for the
+	// guard.
+	Spend func(id [16]byte, at time.Time) (fresh bool, err error)
+	// Passages is asked and told about everybody who has a subject; nil: it is
+	// as if nobody had ever passed.
+	Passages Passages
+	// Shadow gives a policy that is evaluated and recorded, not acted on; nil,
+	// or nil rules: there is none.
+	Shadow func() Rules
 	// OnOutcome is told of every scan once the relay has been told or the
 	// verdict stands. It is called on the path of the next person: it must not
 	// block.
@@ -147,6 +168,7 @@ type Lane struct {
 	thinners [numThinned]thinner
 	subjects subjects
 	faults   faults
+	held     held
 }
 
 // New makes a lane. It touches no device.
@@ -168,6 +190,7 @@ func New(o Options, log *slog.Logger) (*Lane, error) {
 	}
 	l := &Lane{o: o, log: log.With("lane", o.Name), pending: make(chan record, maxPending)}
 	l.slot.init(o.Repeat)
+	l.held.init()
 	l.stats.init()
 	return l, nil
 }
@@ -194,6 +217,7 @@ func (l *Lane) Run(ctx context.Context) error {
 
 	probe := time.NewTicker(probeEvery)
 	defer probe.Stop()
+	defer l.held.drop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,6 +232,8 @@ func (l *Lane) Run(ctx context.Context) error {
 			if scan, ok := l.slot.take(); ok {
 				l.handle(scan)
 			}
+		case <-l.held.timer.C:
+			l.held.drop()
 		case <-probe.C:
 			l.probe()
 			l.flushThinned(time.Now(), false)
