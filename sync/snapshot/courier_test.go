@@ -108,7 +108,15 @@ func TestNobodyAnswers(t *testing.T) {
 		if times, _ := st.asked(); times > 200 {
 			t.Errorf("asked %d times in an hour", times)
 		}
+		st.b.mu.Lock()
+		st.b.latency = time.Second
+		st.b.mu.Unlock()
 		st.serve(e)
+		for deadline := 15 * time.Minute; st.Status().Done == 0 && deadline > 0; deadline -= time.Second {
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		st.want("it is coming", 1, "") // nobody need be told any more that it does not
 		time.Sleep(15 * time.Minute)
 		st.want("it came", 2, "")
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/health"
 	"gateagent/sync/mqttlink"
 	"gateagent/sync/wire"
 )
@@ -609,7 +610,11 @@ func (f *Fetcher) came(p parcel, w way) {
 	f.st.Done++
 	f.st.Bytes += int64(p.size)
 	f.meter.add(time.Now(), int64(p.size))
+	stalled := faultOf(f.trouble.code) == health.DataAwaited
 	f.mu.Unlock()
+	if stalled { // no more: it comes
+		f.judge(func() { f.trouble = refusal{} })
+	}
 	f.tell(false)
 }
 
