@@ -99,12 +99,16 @@ func checkPages(tx *bbolt.Tx) error {
 
 func checkContent(tx *bbolt.Tx, kind string, schema uint32) error {
 	switch {
-	case kind == kindSet, kind == kindJournal && schema > journalSchema, kind == kindDeltas && schema > deltasSchema:
+	case kind == kindSet, kind == kindJournal && schema > journalSchema, kind == kindDeltas && schema > deltasSchema,
+		kind == kindSpent && schema > spentSchema:
 		return nil
 	case kind == kindDeltas:
 		return verifyLog(tx)
 	case kind == kindJournal:
 		return verifyJournal(tx)
+	case kind == kindSpent:
+		_, _, err := readSpent(tx)
+		return err
 	}
 	return fmt.Errorf("%w: unknown kind %q", ErrDamaged, kind)
 }

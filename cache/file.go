@@ -231,10 +231,12 @@ const (
 	kindSet     = "set"
 	kindDeltas  = "deltas"
 	kindJournal = "journal"
+	kindSpent   = "spent"
 
 	setSchema     = 2 // 1: no extras, no check bits, one file; still read
 	deltasSchema  = 1
 	journalSchema = 1
+	spentSchema   = 1
 )
 
 var (

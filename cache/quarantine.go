@@ -7,17 +7,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
-// keepQuarantined is how many damaged journals are kept.
+// keepQuarantined is how many damaged files are kept.
 const keepQuarantined = 3
 
 func (j *Journal) quarantineDir() string { return j.path("quarantine") }
 
-// quarantine moves a file into quarantine and gives its name there. Names begin
-// with a running number, because the clock of the box may have been wrong.
+// quarantine moves a file of the journal into quarantine.
 func (j *Journal) quarantine(path string) (name string, err error) {
-	dir := j.quarantineDir()
+	return quarantineFile(j.quarantineDir(), path, j.opts.Now())
+}
+
+// quarantineFile moves a file into quarantine and gives its name there. Names
+// begin with a running number, because the clock of the box may have been wrong.
+func quarantineFile(dir, path string, now time.Time) (name string, err error) {
 	have, err := listQuarantine(dir)
 	if err != nil {
 		return "", err
@@ -29,7 +34,7 @@ func (j *Journal) quarantine(path string) (name string, err error) {
 		}
 		number++
 	}
-	name = fmt.Sprintf("%06d-%s.db", number, j.opts.Now().UTC().Format("20060102T150405Z"))
+	name = fmt.Sprintf("%06d-%s.db", number, now.UTC().Format("20060102T150405Z"))
 	if err := os.Rename(path, filepath.Join(dir, name)); err != nil {
 		return "", err
 	}
@@ -38,7 +43,7 @@ func (j *Journal) quarantine(path string) (name string, err error) {
 		errs = append(errs, os.Remove(filepath.Join(dir, have[0])))
 		have = have[1:]
 	}
-	errs = append(errs, syncDir(dir), syncDir(j.opts.Dir))
+	errs = append(errs, syncDir(dir), syncDir(filepath.Dir(path)))
 	return name, errors.Join(errs...)
 }
 

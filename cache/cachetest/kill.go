@@ -45,6 +45,9 @@ func Main(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case "spend":
+		fmt.Fprintln(os.Stderr, spendForEver(path)) // it ends by failing only
+		os.Exit(1)
 	case RoleDelta, RoleFold, RoleRebase, RoleSwitch:
 		fmt.Fprintln(os.Stderr, deltasForEver(path, role)) // it ends by failing only
 		os.Exit(1)
@@ -163,7 +166,7 @@ type Survivor struct {
 	Kills int
 }
 
-// Kill runs one child of the given role ("append", "churn", or one that puts
+// Kill runs one child of the given role ("append", "churn", "spend", or one that puts
 // sets in force: "stage", "parts", "back") for about that long, kills it without warning, and notes what it had said.
 func (s *Survivor) Kill(role string, after time.Duration) error {
 	cmd := child(context.Background(), role, s.Dir)
