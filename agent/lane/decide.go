@@ -74,7 +74,7 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 		decision = l.onFault(gate.ReasonStoreFault)
 	case rules != nil:
 		if decision = rules.Decide(in); decision.Verdict.Opens() && in.Pass.Single {
-			decision = l.spend(&in, who.pass.ID, now, rules, decision)
+			decision = l.spend(&in, who.pass.ID, rules, decision)
 		}
 		entry.Needs = l.needs(&who, &in, &decision, rules)
 		entry.Shadow = l.shadow(&in)
@@ -111,13 +111,13 @@ func (l *Lane) name(e *gate.Entry, who *shown) {
 // written, so that of two lanes that decided at once one learns that it came
 // second, and a power cut may cost a visitor the way to the guard but never
 // lets two in. Where that cannot be noted, the guard decides.
-func (l *Lane) spend(in *gate.Inputs, id pass.ID, now time.Time, rules Rules, d gate.Decision) gate.Decision {
+func (l *Lane) spend(in *gate.Inputs, id pass.ID, rules Rules, d gate.Decision) gate.Decision {
 	if l.o.Direction == gate.DirectionOut {
 		return d
 	}
 	fresh, err := false, errNoSpend
 	if l.o.Spend != nil {
-		fresh, err = l.o.Spend(id, now)
+		fresh, err = l.o.Spend(id, in.Pass.To.Time())
 	}
 	switch {
 	case err != nil:

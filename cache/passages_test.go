@@ -1,0 +1,251 @@
+package cache_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/record"
+	"gateagent/cache"
+	"gateagent/cache/cachetest"
+)
+
+// passageJournal holds records in memory, as a journal gives them.
+type passageJournal struct {
+	links []record.Link
+	reads int
+	fail  error
+}
+
+func (j *passageJournal) Read(from uint64, maxBytes int) ([]record.Link, error) {
+	j.reads++
+	if j.fail != nil {
+		return nil, j.fail
+	}
+	var out []record.Link
+	size := 0
+	for _, l := range j.links {
+		if l.Seq < from {
+			continue
+		}
+		if size += len(l.Record.Public); len(out) > 0 && size > maxBytes {
+			break
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (j *passageJournal) Status() cache.JournalStatus {
+	s := cache.JournalStatus{First: 1}
+	if n := len(j.links); n > 0 {
+		s.First, s.Position.Seq = j.links[0].Seq, j.links[n-1].Seq
+	}
+	return s
+}
+
+func (j *passageJournal) add(t testing.TB, r record.Record, err error) uint64 {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq := uint64(len(j.links) + 1)
+	j.links = append(j.links, record.Link{Seq: seq, Record: r})
+	return seq
+}
+
+// comes records that somebody came at a time; opened says whether the relay
+// obeyed.
+func (j *passageJournal) comes(t testing.TB, who gate.Pseudonym, way gate.Direction, at time.Time, v gate.Verdict, opened bool) {
+	t.Helper()
+	origin := record.Origin{Site: "site", Gate: "gate"}
+	e := cachetest.Entry(int(who))
+	e.Time, e.Verdict, e.Direction, e.Subject, e.HasSubject, e.Ref = at, v, way, who, true, 0
+	r, err := record.FromEntry(origin, record.Epoch{1}, uint64(len(j.links)+1), e)
+	seq := j.add(t, r, err)
+	if v.Opens() {
+		r, err = record.FromPassage(origin, record.Epoch{1}, seq+1, gate.Passage{Time: at.Add(time.Second), Lane: "main", Ref: seq, Opened: opened})
+		j.add(t, r, err)
+	}
+}
+
+func TestPassagesAreRememberedForTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := cache.NewPassages(nil, time.Now, quiet)
+		p.Note(1, gate.DirectionIn, time.Now())
+		if got := p.Last(1); got != (gate.Passages{}) {
+			t.Errorf("remembered without being asked to: %+v", got)
+		}
+		p.Keep(time.Hour)
+		in := time.Now()
+		p.Note(1, gate.DirectionIn, in)
+		time.Sleep(30 * time.Minute)
+		out := time.Now()
+		p.Note(1, gate.DirectionOut, out)
+		p.Note(1, gate.DirectionOut, out.Add(-time.Minute)) // what is older changes nothing
+		if got := p.Last(1); got != (gate.Passages{In: in.UnixMilli(), Out: out.UnixMilli()}) {
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(31 * time.Minute)
+		if got := p.Last(1); got != (gate.Passages{Out: out.UnixMilli()}) {
+			t.Errorf("after the window of one: %+v", got)
+		}
+		if got := p.Last(2); got != (gate.Passages{}) {
+			t.Errorf("somebody else: %+v", got)
+		}
+		p.Keep(time.Minute) // a shorter window forgets
+		if s := p.Status(); s.People != 0 || s.Window != time.Minute {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// What lies before the window is gone although nobody comes any more.
+func TestPassagesForgetByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := cache.NewPassages(nil, time.Now, quiet)
+		p.Keep(10 * time.Minute)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		for who := range gate.Pseudonym(100) {
+			p.Note(who, gate.DirectionIn, time.Now())
+		}
+		time.Sleep(9 * time.Minute)
+		if s := p.Status(); s.People != 100 || !s.Whole {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(3 * time.Minute)
+		if s := p.Status(); s.People != 0 {
+			t.Errorf("%+v", s)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPassagesAreReadBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		j := &passageJournal{}
+		for i := range 500 { // long ago
+			j.comes(t, gate.Pseudonym(1000+i), gate.DirectionIn, now.Add(-100*time.Hour), gate.Allow, true)
+		}
+		j.comes(t, 1, gate.DirectionIn, now.Add(-3*time.Hour), gate.Allow, true)
+		j.comes(t, 1, gate.DirectionIn, now.Add(-2*time.Hour), gate.AllowNotice, true)
+		j.comes(t, 2, gate.DirectionIn, now.Add(-time.Hour), gate.Allow, true)
+		j.comes(t, 2, gate.DirectionOut, now.Add(-30*time.Minute), gate.Allow, true)
+		j.comes(t, 3, gate.DirectionIn, now.Add(-time.Hour), gate.Allow, false)      // the relay did not open
+		j.comes(t, 4, gate.DirectionIn, now.Add(-time.Hour), gate.ManualCheck, true) // not let in
+		p := cache.NewPassages(j, time.Now, quiet)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		if j.reads != 0 {
+			t.Errorf("%d reads although nothing is to be remembered", j.reads)
+		}
+
+		p.Keep(12 * time.Hour)
+		synctest.Wait()
+		at := func(ago time.Duration) int64 { return now.Add(time.Second - ago).UnixMilli() }
+		for who, want := range map[gate.Pseudonym]gate.Passages{
+			1: {In: at(2 * time.Hour)}, 2: {In: at(time.Hour), Out: at(30 * time.Minute)}, 3: {}, 4: {}, 1000: {},
+		} {
+			if got := p.Last(who); got != want {
+				t.Errorf("%d: %+v, want %+v", who, got, want)
+			}
+		}
+		if s := p.Status(); s.People != 2 || !s.Whole || s.Fault != nil {
+			t.Errorf("%+v", s)
+		}
+		if j.reads > 40 {
+			t.Errorf("%d reads to find the beginning of the window", j.reads)
+		}
+
+		j.fail = cache.ErrClosed
+		p.Keep(200 * time.Hour)
+		synctest.Wait()
+		if s := p.Status(); s.Whole || s.Fault == nil {
+			t.Errorf("while the journal cannot be read: %+v", s)
+		}
+		j.fail = nil
+		time.Sleep(2 * time.Minute)
+		if s := p.Status(); s.People != 502 || !s.Whole || s.Fault != nil {
+			t.Errorf("when it can be read again: %+v", s)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The memory does not grow without bound; those who passed longest ago go.
+func TestPassagesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := cache.NewPassages(nil, time.Now, quiet)
+		p.Keep(time.Hour)
+		const people = 120_000
+		for who := range gate.Pseudonym(people) {
+			if who%1000 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			p.Note(who, gate.DirectionIn, time.Now())
+		}
+		s := p.Status()
+		if s.People > 50_000 || s.People < 40_000 || s.Forgotten+uint64(s.People) != people {
+			t.Errorf("%+v", s)
+		}
+		if p.Last(people-1).In == 0 || p.Last(0).In != 0 {
+			t.Error("the wrong ones were forgotten")
+		}
+	})
+}
+
+// A whole journal on the disk gives the same.
+func TestPassagesOfAJournal(t *testing.T) {
+	o := cachetest.Options(memDir(t))
+	j := openJournal(t, o)
+	e := cachetest.Entry(1)
+	e.Time, e.Verdict, e.Direction, e.Subject, e.HasSubject = time.Now(), gate.Allow, gate.DirectionIn, 77, true
+	seq, err := j.Append(e).Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed := time.Now().Truncate(time.Millisecond)
+	if _, err := j.AppendPassage(gate.Passage{Time: passed, Lane: "main", Ref: seq, Opened: true}).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	p := cache.NewPassages(j, time.Now, quiet)
+	p.Keep(time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	for !p.Status().Whole {
+		time.Sleep(time.Millisecond)
+	}
+	if got := p.Last(77); got != (gate.Passages{In: passed.UnixMilli()}) {
+		t.Errorf("%+v", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkPassagesLast(b *testing.B) {
+	p := cache.NewPassages(nil, time.Now, quiet)
+	p.Keep(time.Hour)
+	for who := range gate.Pseudonym(40_000) {
+		p.Note(who, gate.DirectionIn, time.Now())
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Last(7)
+	}
+}
