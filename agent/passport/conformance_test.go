@@ -35,7 +35,8 @@ type vector struct {
 	Expected map[string]any `json:"EXPECTEDRESULTS"`
 }
 
-// publicVectors finds the folder of public vectors beside the repository.
+// publicVectors finds the folder of public vectors beside the repository, or
+// takes the one that DCC_VECTORS names, such as a clone of dgc-testdata.
 func publicVectors(t *testing.T) string {
 	if dir := os.Getenv("DCC_VECTORS"); dir != "" {
 		return dir
@@ -69,7 +70,10 @@ func readVectors(t *testing.T, dir string) []vector {
 			return err
 		}
 		v := vector{}
-		if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &v); err != nil || v.Expected == nil {
+		if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &v); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if v.Expected == nil {
 			return nil // something else
 		}
 		v.name, err = filepath.Rel(dir, path)

@@ -101,7 +101,7 @@ func ParseContent(b []byte) (Content, error) {
 		return Content{}, err
 	}
 	// Issuers have written birth dates that are off by weeks.
-	if c.Holder.Born.Day() > c.Day+366 {
+	if day := max(c.Day, gate.DayOf(c.Test.Sampled.Time())); c.Holder.Born.Day() > day+366 {
 		return Content{}, errors.New("born after the event")
 	}
 	return c, nil
@@ -154,7 +154,6 @@ func (t test) read(c *Content) error {
 		return errors.New("test: the time of the sample cannot be read")
 	}
 	c.Test = gate.Test{Kind: testKinds[text(t.Kind)], Positive: text(t.Result) == resultPositive, Sampled: gate.MinuteOf(sampled)}
-	c.Day = gate.DayOf(sampled)
 	return allOf(t.common.read(c), valueTestKind.check(t.Kind), valueResult.check(t.Result), valueDevice.check(t.Device))
 }
 

@@ -13,6 +13,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -156,8 +157,8 @@ func (i issuer) message(t testing.TB, dcc map[string]any, s shape) []byte {
 	if s.tags == nil && !s.untagged {
 		s.tags = []uint64{18}
 	}
-	for n := len(s.tags) - 1; n >= 0; n-- {
-		v = cbor.Tag{Number: s.tags[n], Content: v}
+	for _, tag := range slices.Backward(s.tags) {
+		v = cbor.Tag{Number: tag, Content: v}
 	}
 	return enc(v)
 }

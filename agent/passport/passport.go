@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"gateagent/agent/gate"
@@ -144,7 +145,7 @@ func Unprefix(text []byte) ([]byte, error) {
 	}
 	rest, ok := bytes.CutPrefix(text, []byte(Prefix))
 	if !ok {
-		return nil, errors.New("does not begin with " + Prefix)
+		return nil, fmt.Errorf("does not begin with %q", Prefix)
 	}
 	if n := len(rest); n > 0 && bytes.IndexByte([]byte("\r\n\x00"), rest[n-1]) >= 0 {
 		rest = rest[:n-1]

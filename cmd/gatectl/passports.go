@@ -147,8 +147,10 @@ func usageLetters(u passport.Usage) []string {
 		usage  passport.Usage
 		letter string
 	}{
-		{passport.UsageTest, signed.UsageTest}, {passport.UsageVaccination, signed.UsageVaccination},
-		{passport.UsageRecovery, signed.UsageRecovery}, {passport.UsageOther, signed.UsageNone},
+		{passport.UsageTest, signed.UsageTest},
+		{passport.UsageVaccination, signed.UsageVaccination},
+		{passport.UsageRecovery, signed.UsageRecovery},
+		{passport.UsageOther, signed.UsageNone},
 	} {
 		if u&row.usage != 0 {
 			letters = append(letters, row.letter)
