@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,21 @@ import (
 // passageJournal holds records in memory, as a journal gives them.
 type passageJournal struct {
 	links []record.Link
+
+	mu    sync.Mutex
 	reads int
 	fail  error
 }
 
+func (j *passageJournal) fails(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fail = err
+}
+
 func (j *passageJournal) Read(from uint64, maxBytes int) ([]record.Link, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.reads++
 	if j.fail != nil {
 		return nil, j.fail
@@ -167,13 +178,13 @@ func TestPassagesAreReadBack(t *testing.T) {
 			t.Errorf("%d reads to find the beginning of the window", j.reads)
 		}
 
-		j.fail = cache.ErrClosed
+		j.fails(cache.ErrClosed)
 		p.Keep(200 * time.Hour)
 		synctest.Wait()
 		if s := p.Status(); s.Whole || s.Fault == nil {
 			t.Errorf("while the journal cannot be read: %+v", s)
 		}
-		j.fail = nil
+		j.fails(nil)
 		time.Sleep(2 * time.Minute)
 		if s := p.Status(); s.People != 502 || !s.Whole || s.Fault != nil {
 			t.Errorf("when it can be read again: %+v", s)
