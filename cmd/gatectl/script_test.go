@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) {
 // manual. They share one broker, each under a prefix of its own.
 func TestScripts(t *testing.T) {
 	broker := brokertest.Start(t)
+	entries := filepath.Join(t.TempDir(), "entries.jsonl")
+	writeEntries(t, entries)
 	var n atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -31,6 +34,7 @@ func TestScripts(t *testing.T) {
 			prefix := fmt.Sprintf("gate/t%d", n.Add(1))
 			e.Setenv("BROKER", broker.URL())
 			e.Setenv("PREFIX", prefix)
+			e.Setenv("ENTRIES", entries)
 			e.Setenv("TZ", "UTC")
 			e.Values["prefix"] = prefix
 			return nil

@@ -58,13 +58,8 @@ func ReadTrust(compact []byte) (signed.Trust, error) {
 	if err != nil {
 		return signed.Trust{}, err
 	}
-	head, _, _ := strings.Cut(string(compact), ".")
-	var header struct {
-		Typ signed.Type `json:"typ"`
-	}
-	b, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil || json.Unmarshal(b, &header) != nil || header.Typ != signed.TypeTrust {
-		return signed.Trust{}, ErrNoDocument
+	if err := wantType(compact, signed.TypeTrust); err != nil {
+		return signed.Trust{}, err
 	}
 	return signed.ParseTrust(payload)
 }
@@ -77,4 +72,25 @@ func ReadManifest(compact []byte) (wire.Manifest, error) {
 		return wire.Manifest{}, err
 	}
 	return wire.ParseManifest(payload)
+}
+
+// PolicyPayload gives what a signed policy says; the signature is not judged.
+func PolicyPayload(compact []byte) ([]byte, error) {
+	if err := wantType(compact, signed.TypePolicy); err != nil {
+		return nil, err
+	}
+	return payloadOf(compact)
+}
+
+// wantType refuses a signed document of another type.
+func wantType(compact []byte, t signed.Type) error {
+	head, _, _ := strings.Cut(string(compact), ".")
+	var header struct {
+		Typ signed.Type `json:"typ"`
+	}
+	b, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil || json.Unmarshal(b, &header) != nil || header.Typ != t {
+		return ErrNoDocument
+	}
+	return nil
 }
