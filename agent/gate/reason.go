@@ -82,7 +82,9 @@ const (
 	ReasonExtraFields       Reason = "extra_fields"
 	ReasonMasked            Reason = "masked" // the national QR in its usual form: number and birth date in part
 	ReasonProxy             Reason = "proxy"  // the national QR of somebody whom another person declared
-	ReasonControlChars      Reason = "control_chars"
+	// A code on a phone stood for the card, of which it is no proof.
+	ReasonPersonalCode Reason = "personal_code"
+	ReasonControlChars Reason = "control_chars"
 	// What the card says is not what central has for its number (check bits).
 	ReasonCardDataMismatch Reason = "card_data_mismatch"
 )
@@ -102,6 +104,6 @@ func Reasons() []Reason {
 		ReasonPass, ReasonPassMalformed, ReasonPassUnknown, ReasonPassForged, ReasonPassEarly, ReasonPassExpired,
 		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
 		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry,
-		ReasonMasked, ReasonProxy, ReasonControlChars,
+		ReasonMasked, ReasonProxy, ReasonPersonalCode, ReasonControlChars,
 	}
 }

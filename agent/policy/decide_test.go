@@ -323,7 +323,7 @@ func TestCard(t *testing.T) {
 func TestNotACard(t *testing.T) {
 	want := map[gate.CredentialKind]gate.Reason{
 		gate.KindUnsupported: "unsupported", gate.KindUnreadable: "unreadable", gate.KindVNeIDDynamic: "unsupported_dynamic",
-		gate.KindQRQG: "unsupported", gate.KindBHYT: "unsupported", gate.KindDCC: "unsupported",
+		gate.KindDCC:  "unsupported",
 		gate.KindPass: "unsupported", gate.KindURL: "unsupported", 200: "unsupported",
 	}
 	for kind, reason := range want {
@@ -372,7 +372,8 @@ func TestAnyInputs(t *testing.T) {
 		if d != p.Decide(in) {
 			t.Fatalf("%+v: two decisions", in)
 		}
-		isCard := in.Credential == gate.KindCCCD || in.Credential == gate.KindCC
+		isCard := in.Credential == gate.KindCCCD || in.Credential == gate.KindCC ||
+			in.Credential == gate.KindQRQG && !in.Flags.Has(gate.FlagMasked)
 		if d.Verdict.Opens() && (!isCard || !in.Facts.Found || in.DataAge < 0 || in.Clock < gate.ClockRTC || in.Clock > gate.ClockCentral) {
 			t.Fatalf("%+v opened the gate", in)
 		}

@@ -36,13 +36,38 @@ func Default() *Policy {
 		},
 		texts: defaultTexts(),
 	}
+	p.defaults()
 	p.compile()
 	return p
 }
 
+// defaults sets what a document need not say: no lists but those that block by
+// their name, no hours, no rule about passages.
+func (p *Policy) defaults() {
+	p.order = defaultOrder()
+	p.accept = acceptance{
+		credCCCD: AcceptJudged, credCC: AcceptJudged, credQRQG: AcceptNotice, credMasked: AcceptManual,
+		credBHYT: AcceptManual, credDCC: AcceptWithCard, credPass: AcceptJudged,
+	}
+	p.lifts = setOf(gate.Yellow, gate.Red, gate.Unknown)
+	p.hours.Outside = [numClasses]gate.Verdict{
+		gate.ClassNone: gate.ManualCheck, gate.Green: gate.ManualCheck, gate.Yellow: gate.ManualCheck,
+		gate.Red: gate.ManualCheck, gate.Unknown: gate.ManualCheck,
+	}
+	p.passes.clock = p.params.Clock
+	for _, k := range passKinds { // nothing is known of their health: as YELLOW
+		p.passes.actions[k] = levels(gate.Allow, gate.Allow, gate.AllowNotice, gate.ManualCheck)
+	}
+	p.passes.bad = [numBadPasses]gate.Verdict{
+		badMalformed: gate.Retry, badUnknown: gate.ManualCheck, badForged: gate.Deny, badEarly: gate.ManualCheck,
+		badExpired: gate.Deny, badRevoked: gate.Deny, badSpent: gate.Deny, badElsewhere: gate.Deny,
+	}
+	p.hints = Hints{Effect: HintManual, Weight: [numHints]int{hintSex: 1, hintBirthYear: 1, hintPlaceCode: 1, hintCardData: 1}}
+}
+
 // levels lays the verdicts of the levels 1 to 4 into a row of the action table.
-func levels(l1, l2, l3, l4 gate.Verdict) [MaxLevel + 1]gate.Verdict {
-	return [MaxLevel + 1]gate.Verdict{1: l1, 2: l2, 3: l3, 4: l4}
+func levels(l1, l2, l3, l4 gate.Verdict) perLevel {
+	return perLevel{1: l1, 2: l2, 3: l3, 4: l4}
 }
 
 // vietnamZone is the zone of every policy so far.

@@ -134,12 +134,12 @@ func TestProblems(t *testing.T) {
 		{"too deep", []byte(strings.Repeat(`{"a":`, 20)), []string{"not valid JSON: line 1, column 46: nested too deeply"}},
 		{"misspelt", edit(t, map[string]any{"niveau": 3, "level": nil}), []string{
 			"level: is missing",
-			"niveau: is not known here; known are actions, aud, exp, iat, id, level, params, texts, time_zone, valid_from, valid_to, ver",
+			"niveau: is not known here; known are actions, aud, credentials, exp, hints, holidays, hours, iat, id, level, levels, lists, order, params, passback, passes, passport, texts, time_zone, valid_from, valid_to, ver",
 		}},
 		{"wrong types", edit(t, map[string]any{"level": "3", "id": 4, "params.doubts": 1.5, "actions.RED": "deny"}), []string{
 			"id: has to be a text, not number",
 			"level: has to be a number, not text",
-			"params.doubts: has to be a whole number from 1 to 4, not 1.5",
+			"params.doubts: has to be a whole number from 1 to 20, not 1.5",
 			"actions.RED: has to be an object, not a text",
 		}},
 		{"out of bounds", edit(t, map[string]any{"level": 5, "ver": 0, "params.dose_days": -1, "params.hard_age_hours": 12}), []string{

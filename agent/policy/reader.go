@@ -44,9 +44,10 @@ type node struct {
 	text   string // of a text or number
 	keys   []string
 	values map[string]*node
+	items  []*node // of a list
 }
 
-// maxDepth bounds nesting; a policy needs three.
+// maxDepth bounds nesting; a policy needs six.
 const maxDepth = 8
 
 // readTree reads one JSON value; no node comes back when that failed. Keys
@@ -99,13 +100,16 @@ func (t *tree) value(path string, depth int) (*node, error) {
 		if v == '{' {
 			return t.object(path, depth)
 		}
-		for t.dec.More() {
-			if _, err := t.value(path+"[]", depth+1); err != nil {
+		n := &node{kind: "list"}
+		for i := 0; t.dec.More(); i++ {
+			item, err := t.value(fmt.Sprintf("%s[%d]", path, i), depth+1)
+			if err != nil {
 				return nil, err
 			}
+			n.items = append(n.items, item)
 		}
 		_, err := t.dec.Token()
-		return &node{kind: "list"}, err
+		return n, err
 	case string:
 		return &node{kind: "text", text: v}, nil
 	case json.Number:
@@ -193,6 +197,8 @@ func (o *object) problem(key, text string) {
 	o.r.problems = append(o.r.problems, Problem{join(o.path, key), text})
 }
 
+func (o *object) has(key string) bool { return o.node.values[key] != nil }
+
 func (o *object) keys() []string { return o.node.keys }
 
 // take gives the value of a key and marks it as known.
@@ -261,6 +267,75 @@ func (o *object) object(key string, need need) *object {
 		return nil
 	}
 	return o.r.object(n, join(o.path, key))
+}
+
+// list gives the items of an optional list, at most this many, with their paths.
+func (o *object) list(key string, most int) []item {
+	n := o.typed(key, "list", optional)
+	if n == nil {
+		return nil
+	}
+	if len(n.items) > most {
+		o.problem(key, fmt.Sprintf("has %d items, at most %d are read", len(n.items), most))
+		return nil
+	}
+	items := make([]item, len(n.items))
+	for i, v := range n.items {
+		items[i] = item{r: o.r, path: fmt.Sprintf("%s[%d]", join(o.path, key), i), node: v}
+	}
+	return items
+}
+
+// item is one value of a list.
+type item struct {
+	r    *reader
+	path string
+	node *node
+}
+
+func (i item) problem(text string) { i.r.problems = append(i.r.problems, Problem{i.path, text}) }
+
+func (i item) text() (string, bool) {
+	if i.node.kind != "text" {
+		i.problem("has to be a text, not " + i.node.kind)
+		return "", false
+	}
+	return i.node.text, true
+}
+
+func (i item) integer(from, to int64) (int64, bool) {
+	n, err := strconv.ParseInt(i.node.text, 10, 64)
+	if i.node.kind != "number" || err != nil || n < from || n > to {
+		i.problem(fmt.Sprintf("has to be a whole number from %d to %d", from, to))
+		return 0, false
+	}
+	return n, true
+}
+
+func (i item) object() *object { return i.r.object(i.node, i.path) }
+
+// choice gives the place of an optional word among those that may stand there,
+// or what holds without it.
+func (o *object) choice(key string, words []string, without int) int {
+	s, ok := o.text(key, optional)
+	if !ok {
+		return without
+	}
+	i := slices.Index(words, s)
+	if i < 0 {
+		o.problem(key, fmt.Sprintf("%.60q is not one of %s", s, strings.Join(words, ", ")))
+		return without
+	}
+	return i
+}
+
+// number is an optional whole number, or what holds without it.
+func (o *object) number(key string, from, to, without int64) int64 {
+	if !o.has(key) {
+		o.take(key)
+		return without
+	}
+	return o.integer(key, optional, from, to)
 }
 
 // end reports the keys that nobody asked for.

@@ -1,46 +1,56 @@
 package policy
 
-import (
-	"math"
+import "gateagent/agent/gate"
 
-	"gateagent/agent/gate"
-)
+// Row is one condition of the health rules (PAYLOADS §7.2). The first that a
+// person meets decides; who is on record and meets none is RED (row 7), who is
+// not is UNKNOWN (row 8).
+type Row uint8
 
-// rule is one row of the health rules: a person who has a fact of this kind
-// that is between from and to days old, both included, is of this class. A
-// negative age lies in the future.
-type rule struct {
-	row      int // of PAYLOADS §7.2
-	kind     gate.FactKind
-	from, to int64
-	// timeless rules hold whatever the clock says.
-	timeless bool
-	class    gate.Class
-	reason   gate.Reason
-}
-
+// The rows, in the order of the built-in policy.
 const (
-	everBefore = math.MinInt64
-	everAfter  = math.MaxInt64
+	RowDenyList Row = iota
+	RowPositive
+	RowQuarantine
+	RowVaccinated
+	RowRecovered
+	RowPartlyVaccinated
+	RowTested
+	numRows
 )
 
-// rulesFor gives the rows in the order in which they are tried; who is on
-// record and meets none is RED (row 7). Row 1 (lists) comes before them and row
-// 6 (tests) after: they do not ask for the age of a fact in days.
-func rulesFor(p Params) []rule {
-	dose, recovered := int64(p.DoseDays), int64(p.RecoveredDays)
-	return []rule{
-		{row: 2, kind: gate.FactPositive, from: 0, to: everAfter, timeless: true, class: gate.Block, reason: gate.ReasonPositive},
-		// The day of a quarantine is its last one.
-		{row: 2, kind: gate.FactQuarantine, from: everBefore, to: 0, class: gate.Block, reason: gate.ReasonQuarantine},
-		{row: 3, kind: gate.FactCompleted, from: dose, to: everAfter, class: gate.Green, reason: gate.ReasonVaccinated},
-		{row: 4, kind: gate.FactRecovered, from: 0, to: recovered, class: gate.Green, reason: gate.ReasonRecovered},
-		{row: 5, kind: gate.FactBegun, from: dose, to: everAfter, class: gate.Yellow, reason: gate.ReasonPartlyVaccinate},
-	}
+// rowRules give each row its class and its reason, which is also its word in a
+// document, and its number in PAYLOADS §7.2.
+var rowRules = [numRows]struct {
+	no     int
+	class  gate.Class
+	reason gate.Reason
+}{
+	RowDenyList:         {1, gate.Block, gate.ReasonDenyList},
+	RowPositive:         {2, gate.Block, gate.ReasonPositive},
+	RowQuarantine:       {2, gate.Block, gate.ReasonQuarantine},
+	RowVaccinated:       {3, gate.Green, gate.ReasonVaccinated},
+	RowRecovered:        {4, gate.Green, gate.ReasonRecovered},
+	RowPartlyVaccinated: {5, gate.Yellow, gate.ReasonPartlyVaccinate},
+	RowTested:           {6, gate.Yellow, gate.ReasonTested},
 }
 
-// blockingLists are the names of the lists of row 1.
-var blockingLists = [...]string{"deny", "watch"}
+// String gives the word of the row in a document.
+func (r Row) String() string {
+	if r < numRows {
+		return string(rowRules[r].reason)
+	}
+	return "invalid"
+}
+
+// defaultOrder is that of PAYLOADS §7.2.
+func defaultOrder() []Row {
+	order := make([]Row, 0, numRows)
+	for r := range numRows {
+		order = append(order, r)
+	}
+	return order
+}
 
 // finding is what the rules say about a person.
 type finding struct {
@@ -50,96 +60,138 @@ type finding struct {
 	ignoredFuture bool
 }
 
-// moment is the time of a scan as the rules see it.
-type moment struct {
-	known  bool
-	now    int64 // UTC milliseconds
-	today  gate.Day
-	minute int // of the day
-}
+// aspect is one kind of day that the rules ask for.
+type aspect uint8
+
+const (
+	firstDose aspect = iota
+	completed
+	lastDose
+	recovered
+	positive
+	quarantine // its last day
+	numAspects
+)
 
 // picture is what word and extras together say about a person: the age in days
-// of the one fact of each kind that counts.
+// of the one fact of each kind that counts. A negative age lies in the future.
 type picture struct {
-	has [gate.FactQuarantine + 1]bool
-	age [gate.FactQuarantine + 1]int64
+	has [numAspects]bool
+	age [numAspects]int64
 }
 
-func (p *picture) set(kind gate.FactKind, age int64) { p.has[kind], p.age[kind] = true, age }
+// oldest keeps the earlier of two facts, newest the later, but one that lies
+// in the future only where there is no other: it is an error in the data and
+// hides nothing.
+func (p *picture) oldest(a aspect, age int64) {
+	if !p.has[a] || age > p.age[a] {
+		p.has[a], p.age[a] = true, age
+	}
+}
+
+func (p *picture) newest(a aspect, age int64) {
+	is := p.age[a]
+	if !p.has[a] || age < 0 && is < 0 && age < is || age >= 0 && (is < 0 || age < is) {
+		p.has[a], p.age[a] = true, age
+	}
+}
+
+// latest keeps the later of two days, also in the future.
+func (p *picture) latest(a aspect, age int64) {
+	if !p.has[a] || age < p.age[a] {
+		p.has[a], p.age[a] = true, age
+	}
+}
 
 // paint puts facts together. Ages are counted in 64 bits: a day of a hostile
 // base must not wrap round.
-func (p *Policy) paint(f *gate.Facts, today gate.Day) (pic picture) {
-	if kind := f.Word.Kind(); kind != gate.FactNothing && kind <= gate.FactQuarantine {
-		pic.set(kind, int64(today)-int64(f.Base)-int64(f.Word.Offset()))
+func (p *Policy) paint(f *gate.Facts, m *moment) (pic picture) {
+	today := int64(m.today)
+	age := today - int64(f.Base) - int64(f.Word.Offset())
+	switch f.Word.Kind() {
+	case gate.FactCompleted:
+		pic.dose(completed, age)
+	case gate.FactBegun:
+		pic.dose(firstDose, age)
+	case gate.FactRecovered:
+		pic.newest(recovered, age)
+	case gate.FactPositive:
+		pic.newest(positive, age)
+	case gate.FactQuarantine:
+		pic.latest(quarantine, age)
 	}
-	if !f.HasExtras {
-		return pic
-	}
-	e := &f.Extras
-	// younger keeps the later of two facts, older the earlier.
-	younger := func(kind gate.FactKind, day gate.Day) {
-		if age := int64(today) - int64(day); day != 0 && (!pic.has[kind] || age < pic.age[kind]) {
-			pic.set(kind, age)
+	if f.HasExtras {
+		e := &f.Extras
+		for _, x := range [...]struct {
+			aspect aspect
+			day    gate.Day
+		}{{firstDose, e.FirstDose}, {completed, e.Completed}, {lastDose, e.LastDose}} {
+			if x.day != 0 {
+				pic.dose(x.aspect, today-int64(x.day))
+			}
+		}
+		if e.Recovered != 0 {
+			pic.newest(recovered, today-int64(e.Recovered))
+		}
+		if e.Positive != 0 {
+			pic.newest(positive, today-int64(e.Positive))
+		}
+		if e.Quarantine != 0 {
+			pic.latest(quarantine, today-int64(e.Quarantine))
+		}
+		for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
+			if t := &e.Tests[i]; t.Positive {
+				pic.newest(positive, today-int64(p.day(int64(t.Sampled)*60_000)))
+			}
 		}
 	}
-	older := func(kind gate.FactKind, day gate.Day) {
-		if age := int64(today) - int64(day); day != 0 && (!pic.has[kind] || age > pic.age[kind]) {
-			pic.set(kind, age)
-		}
-	}
-	older(gate.FactBegun, e.FirstDose)
-	older(gate.FactCompleted, e.Completed)
-	younger(gate.FactRecovered, e.Recovered)
-	younger(gate.FactPositive, e.Positive)
-	younger(gate.FactQuarantine, e.Quarantine)
-	for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
-		if t := &e.Tests[i]; t.Positive {
-			younger(gate.FactPositive, p.day(int64(t.Sampled)*60_000))
-		}
-	}
-	if pic.has[gate.FactPositive] && pic.has[gate.FactRecovered] &&
-		0 <= pic.age[gate.FactRecovered] && pic.age[gate.FactRecovered] <= pic.age[gate.FactPositive] {
-		pic.has[gate.FactPositive] = false // recovered since
+	if pic.has[positive] && pic.has[recovered] && pic.age[recovered] <= pic.age[positive] &&
+		(!m.known || pic.age[recovered] >= 0) {
+		pic.has[positive] = false // recovered since
 	}
 	return pic
 }
 
+// dose notes a dose: each is at least a first one and perhaps the last.
+func (p *picture) dose(a aspect, age int64) {
+	p.oldest(firstDose, age)
+	p.newest(lastDose, age)
+	if a == completed {
+		p.oldest(completed, age)
+	}
+}
+
 // judge applies the rules to the facts of one person.
-func (p *Policy) judge(f *gate.Facts, m moment) finding {
+func (p *Policy) judge(f *gate.Facts, m *moment, l *listing) finding {
 	switch {
 	case !f.Found:
 		return finding{class: gate.Unknown, reason: gate.ReasonNoRecord}
-	case p.listed(f, m):
-		return finding{class: gate.Block, reason: gate.ReasonDenyList}
 	case f.Word.Extras() && !f.HasExtras, f.HasExtras && f.Extras.Beyond:
+		if l.block {
+			return finding{class: gate.Block, reason: gate.ReasonDenyList}
+		}
 		// There is more to know than is known, and it may turn all the rest.
 		return finding{class: gate.Unknown, reason: gate.ReasonNeedsExtras}
 	case f.Word.Kind() > gate.FactQuarantine:
+		if l.block {
+			return finding{class: gate.Block, reason: gate.ReasonDenyList}
+		}
 		return finding{class: gate.Unknown, reason: gate.ReasonReservedKind}
 	}
-	pic := p.paint(f, m.today)
+	pic := p.paint(f, m)
 	found := finding{class: gate.Red, reason: gate.ReasonNoFactCounts}
-	for i := range p.rules {
-		r := &p.rules[i]
-		if !pic.has[r.kind] {
-			continue
-		}
-		age := pic.age[r.kind]
-		if r.timeless && !m.known || m.known && r.from <= age && age <= r.to {
-			found.class, found.reason = r.class, r.reason
+	for _, row := range p.order {
+		met, future := p.meets(row, f, &pic, m, l)
+		if met {
+			found.class, found.reason = rowRules[row].class, rowRules[row].reason
 			break
 		}
-		found.ignoredFuture = found.ignoredFuture || age < 0 && r.kind != gate.FactQuarantine
+		found.ignoredFuture = found.ignoredFuture || future
 	}
-	switch {
-	case found.class == gate.Block:
-	case !m.known:
+	if found.class != gate.Block && !m.known {
 		// Not even "nothing counts" can be said by a clock that cannot tell
 		// whether the data are of today or of last year.
 		return finding{class: gate.Unknown, reason: gate.ReasonClockUntrusted}
-	case found.class == gate.Red && p.tested(f, m.now):
-		found.class, found.reason = gate.Yellow, gate.ReasonTested
 	}
 	if found.class != gate.Red && found.class != gate.Yellow {
 		found.ignoredFuture = false // it would have changed nothing
@@ -147,44 +199,61 @@ func (p *Policy) judge(f *gate.Facts, m moment) finding {
 	return found
 }
 
-// listed says whether the person is on a blocking list whose window takes in
-// the moment (row 1); by a clock that cannot tell, the list holds.
-func (p *Policy) listed(f *gate.Facts, m moment) bool {
-	if !f.HasExtras {
-		return false
+// meets says whether a person meets a row, and whether a fact that lies in the
+// future was passed over. By a clock that cannot tell only lists and positive
+// results count.
+func (p *Policy) meets(row Row, f *gate.Facts, pic *picture, m *moment, l *listing) (met, future bool) {
+	switch row {
+	case RowDenyList:
+		return l.block, false
+	case RowPositive:
+		ahead := pic.has[positive] && m.known && pic.age[positive] < 0
+		return pic.has[positive] && !ahead, ahead
 	}
-	e := &f.Extras
-	for i := range e.Lists[:min(int(e.ListN), len(e.Lists))] {
-		l := &e.Lists[i]
-		for _, name := range blockingLists {
-			if l.List == name && (!m.known || l.Window.Contains(m.today, m.minute)) {
-				return true
+	if !m.known {
+		return false, false
+	}
+	switch row {
+	case RowQuarantine:
+		return pic.has[quarantine] && pic.age[quarantine] <= 0, false
+	case RowVaccinated:
+		young := p.params.MaxDoseAge == 0 || pic.age[lastDose] <= int64(p.params.MaxDoseAge)
+		return pic.has[completed] && pic.age[completed] >= int64(p.params.DoseDays) && young,
+			pic.has[completed] && pic.age[completed] < 0
+	case RowRecovered:
+		age := pic.age[recovered]
+		return pic.has[recovered] && 0 <= age && age <= int64(p.params.RecoveredDays), pic.has[recovered] && age < 0
+	case RowPartlyVaccinated:
+		return pic.has[firstDose] && pic.age[firstDose] >= int64(p.params.DoseDays),
+			pic.has[firstDose] && pic.age[firstDose] < 0
+	case RowTested:
+		if f.HasExtras {
+			e := &f.Extras
+			for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
+				if p.testCounts(&e.Tests[i], m.now) {
+					return true, false
+				}
 			}
 		}
 	}
-	return false
+	return false, false
 }
 
-// tested says whether a negative test is young enough (row 6).
-func (p *Policy) tested(f *gate.Facts, now int64) bool {
-	if !f.HasExtras {
-		return false
+// testHours is how long a negative test of a kind counts; 0: not at all.
+func (p *Policy) testHours(kind gate.TestKind) int {
+	switch kind {
+	case gate.TestPCR:
+		return p.params.PCRHours
+	case gate.TestAntigen:
+		return p.params.AntigenHours
 	}
-	e := &f.Extras
-	for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
-		t := &e.Tests[i]
-		var hours int64
-		switch t.Kind {
-		case gate.TestPCR:
-			hours = int64(p.params.PCRHours)
-		case gate.TestAntigen:
-			hours = int64(p.params.AntigenHours)
-		}
-		// Counted in whole minutes, as the sample is: good through the last one.
-		age := floorDiv(now, 60_000) - int64(t.Sampled)
-		if !t.Positive && hours > 0 && 0 <= age && age <= hours*60 {
-			return true
-		}
-	}
-	return false
+	return 0
+}
+
+// testCounts says whether a negative test is young enough (row 6). It is
+// counted in whole minutes, as the sample is: good through the last one.
+func (p *Policy) testCounts(t *gate.Test, now int64) bool {
+	hours := int64(p.testHours(t.Kind))
+	age := floorDiv(now, 60_000) - int64(t.Sampled)
+	return !t.Positive && hours > 0 && 0 <= age && age <= hours*60
 }

@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"time"
+
+	"gateagent/agent/gate"
+)
+
+// Passback bounds how people may come and go through the lanes of one box. It
+// counts passages; what happens at other boxes it cannot know.
+type Passback struct {
+	// In is what entering twice without leaving does, Out what leaving twice
+	// without entering does, Reentry what coming back too soon does.
+	In, Out, Reentry Strength
+	// Forgive is after which time a passage no longer counts for In and Out;
+	// whole minutes.
+	Forgive time.Duration
+	// Interval is the shortest time between any passage and the next entry;
+	// whole minutes.
+	Interval time.Duration
+}
+
+// Strength is how a rule about passages is meant.
+type Strength uint8
+
+// The strengths.
+const (
+	Off  Strength = iota
+	Soft          // who would pass, passes with notice
+	Hard          // who would pass, sees the guard
+)
+
+var strengthNames = [...]string{"off", "soft", "hard"}
+
+func (s Strength) String() string {
+	if int(s) < len(strengthNames) {
+		return strengthNames[s]
+	}
+	return "invalid"
+}
+
+// PassageWindow gives how long the last passage of a person has to be
+// remembered for this policy; 0: not at all.
+func (p *Policy) PassageWindow() time.Duration {
+	if p == nil {
+		return 0
+	}
+	b := p.passback
+	var longest time.Duration
+	if b.In != Off || b.Out != Off {
+		longest = b.Forgive
+	}
+	if b.Reentry != Off {
+		longest = max(longest, b.Interval)
+	}
+	return longest
+}
+
+// passages holds the last passages of a person against the rules. Passages
+// that lie after now, or longer ago than is forgiven, count for nothing.
+func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
+	b := &p.passback
+	since := func(at int64) (time.Duration, bool) {
+		if at <= 0 || at > m.now {
+			return 0, false
+		}
+		return time.Duration(min(m.now-at, int64(365*24*time.Hour/time.Millisecond))) * time.Millisecond, true
+	}
+	inAgo, wasIn := since(in.Passages.In)
+	outAgo, wasOut := since(in.Passages.Out)
+	if !enters(in.Direction) {
+		if b.Out != Off && wasOut && outAgo <= b.Forgive && (!wasIn || inAgo > outAgo) {
+			w.limit(b.Out, gate.ReasonAntiPassback)
+		}
+		return
+	}
+	if b.In != Off && wasIn && inAgo <= b.Forgive && (!wasOut || outAgo > inAgo) {
+		w.limit(b.In, gate.ReasonAntiPassback)
+	}
+	if b.Reentry != Off && (wasIn && inAgo < b.Interval || wasOut && outAgo < b.Interval) {
+		w.limit(b.Reentry, gate.ReasonReentry)
+	}
+}
+
+// limit lets nobody pass who would without notice, or without the guard.
+func (w *weighing) limit(s Strength, why gate.Reason) {
+	to := gate.AllowNotice
+	if s == Hard {
+		to = gate.ManualCheck
+	}
+	w.tighten(to, why)
+}
