@@ -162,6 +162,26 @@ var catalogue = []struct {
 		Text{VI: "So trust.root_keys với khóa gốc của trung tâm.", EN: "Compare trust.root_keys with central's root key."},
 	},
 	{
+		PassesUnspendable,
+		Text{VI: "Không ghi được thẻ khách đã dùng: thẻ vào một lần phải kiểm tra thủ công.", EN: "It cannot be written down that a pass was used: passes for one entry are checked by hand."},
+		Text{VI: "Kiểm tra đĩa: df -h và dmesg; thay thẻ nhớ nếu có lỗi.", EN: "Check the disk with df -h and dmesg; replace the card if it has errors."},
+	},
+	{
+		PassesForgotten,
+		Text{VI: "Danh sách thẻ đã dùng bị hỏng hoặc mất: thẻ vào một lần cấp trước đó phải kiểm tra thủ công.", EN: "The list of used passes was damaged or lost: passes for one entry from before are checked by hand."},
+		Text{VI: "Cấp thẻ mới cho khách sắp đến; tự hết khi thẻ cũ hết hạn.", EN: "Issue new passes to visitors who are expected; it ends by itself when the old ones have expired."},
+	},
+	{
+		PassportKeyOdd,
+		Text{VI: "Trong danh sách khóa có khóa hộ chiếu vắc-xin không dùng được; các khóa khác vẫn dùng.", EN: "The list of trusted keys has passport keys that cannot be used; the others count."},
+		Text{VI: "Báo trung tâm: chạy gatectl trust publish lại với chứng thư đúng.", EN: "Tell central: run gatectl trust publish again with the right certificates."},
+	},
+	{
+		ShadowUnreadable,
+		Text{VI: "Không đọc được quy tắc chạy thử (policy.shadow_file): không quy tắc nào được thử.", EN: "The policy on trial (policy.shadow_file) cannot be read: none is tried."},
+		Text{VI: "Kiểm tra tệp bằng gatectl policy check, rồi khởi động lại.", EN: "Check the file with gatectl policy check, then restart."},
+	},
+	{
 		ClockNone,
 		Text{VI: "Giờ của thiết bị chắc chắn sai.", EN: "The time of the box is certainly wrong."},
 		Text{VI: "Nối mạng để lấy giờ, hoặc đặt giờ bằng timedatectl.", EN: "Connect it so that it gets the time, or set it with timedatectl."},

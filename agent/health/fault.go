@@ -60,6 +60,11 @@ const (
 	TrustMissing  Code = "trust_missing"
 	TrustRefused  Code = "trust_refused"
 
+	PassesUnspendable Code = "passes_unspendable"
+	PassesForgotten   Code = "passes_forgotten"
+	PassportKeyOdd    Code = "passport_key_odd"
+	ShadowUnreadable  Code = "shadow_unreadable"
+
 	ClockNone  Code = "clock_none"
 	ClockFloor Code = "clock_floor"
 

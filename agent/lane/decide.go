@@ -117,7 +117,7 @@ func (l *Lane) spend(in *gate.Inputs, id pass.ID, rules Rules, d gate.Decision) 
 	}
 	fresh, err := false, errNoSpend
 	if l.o.Spend != nil {
-		fresh, err = l.o.Spend(id, in.Pass.To.Time())
+		fresh, err = l.o.Spend(id, in.Pass)
 	}
 	switch {
 	case err != nil:

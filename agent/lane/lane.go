@@ -107,9 +107,9 @@ type Options struct {
 	// Proofs verifies passports and passes; nil: none counts.
 	Proofs Proofs
 	// Spend notes, durably before it returns, that a pass for one entry is
-	// used up; until is when it expires, fresh is false when it was used
-	// before. nil: such passes are for the guard.
-	Spend func(id [16]byte, until time.Time) (fresh bool, err error)
+	// used up; fresh is false when it was before. nil: such passes are for the
+	// guard.
+	Spend func(id [16]byte, p gate.Pass) (fresh bool, err error)
 	// Passages is asked and told about everybody who has a subject; nil: it is
 	// as if nobody had ever passed.
 	Passages Passages

@@ -62,7 +62,7 @@ func (p *proofs) Pass(payload []byte, _ time.Time) pass.Result {
 	return r
 }
 
-func (p *proofs) use(id [16]byte, _ time.Time) (bool, error) {
+func (p *proofs) use(id [16]byte, _ gate.Pass) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spend = append(p.spend, string(bytes.TrimRight(id[:], "\x00")))
