@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
@@ -155,7 +156,7 @@ func (s *Sets) keep(t *set, g *generation, next *grown, head logHead, run *overl
 		return fmt.Errorf("free space: %w", err)
 	}
 	if need := int64(run.Bytes())*3/2 + 1<<16 + s.opts.Reserve; free < need {
-		return fmt.Errorf("%d KiB are free, %d must stay free for the journal", free>>10, s.opts.Reserve>>10)
+		return fmt.Errorf("%w: %d KiB are free, %d must stay free for the journal", syscall.ENOSPC, free>>10, s.opts.Reserve>>10)
 	}
 	err = s.append(t, g, next.version, head, run)
 	if errors.Is(err, ErrDamaged) && head.from != g.info.Version {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
@@ -160,8 +161,8 @@ func (s *Sets) makeRoom(t *set, size int64) error {
 		return fmt.Errorf("free space: %w", err)
 	}
 	if free-s.opts.Reserve < size {
-		return fmt.Errorf("%d MiB are free, it takes %d MiB and %d MiB are left to the journal",
-			free>>20, size>>20, s.opts.Reserve>>20)
+		return fmt.Errorf("%w: %d MiB are free, it takes %d MiB and %d MiB are left to the journal",
+			syscall.ENOSPC, free>>20, size>>20, s.opts.Reserve>>20)
 	}
 	return nil
 }

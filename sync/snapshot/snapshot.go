@@ -18,6 +18,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"gateagent/agent/gate"
@@ -249,6 +250,8 @@ func reasonOf(err error) refusal {
 		code = codeNotThere
 	case errors.Is(err, errBadVersion):
 		code = codeMisfit
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		code = codeNoRoom
 	case isStore(err):
 		code = codeStore
 	}

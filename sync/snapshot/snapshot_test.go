@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/health"
 	"gateagent/agent/record"
 	"gateagent/sync/wire"
 )
@@ -301,6 +304,19 @@ func TestStoreRefuses(t *testing.T) {
 		st.s.mu.Unlock()
 		time.Sleep(10 * time.Minute)
 		st.want("room", 1, "")
+	})
+}
+
+// A full disk is for whoever is at the box, and not for central, to mend.
+func TestStoreHasNoRoom(t *testing.T) {
+	bubble(t, true, func(st *stand) {
+		st.s.refuse = fmt.Errorf("write: %w", syscall.ENOSPC)
+		st.publish(st.p.print(1, 400, nil))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f := st.Status().Fault; f.Code != health.DataAwaited || f.Reason != "no_room" {
+			t.Errorf("%+v", f)
+		}
 	})
 }
 
