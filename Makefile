@@ -78,7 +78,8 @@ soak: ## over a real Mosquitto: 1,000 scans, broker killed, central restored; 1 
 hil: ## the release binary on a real arm64 kernel with a USB camera and a relay line (qemu)
 	$(GO) run ./scripts/hil $(HIL)
 
-generate: ## pages from templ sources
+generate: ## pages from templ sources; the time zones of this Go
+	cd agent/zones && $(GO) generate .
 	cd agent/statuspage && $(GO) tool -modfile=../../scripts/tools/go.mod templ generate
 
 clean: ## remove what was built

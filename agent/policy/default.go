@@ -2,9 +2,9 @@ package policy
 
 import (
 	"time"
-	_ "time/tzdata" // a box has no zone files of its own
 
 	"gateagent/agent/gate"
+	"gateagent/agent/zones"
 )
 
 // DefaultID names the built-in policy.
@@ -81,5 +81,5 @@ func loadZone(name string) (*time.Location, error) {
 	if name == vietnamZone {
 		return vietnam, nil
 	}
-	return time.LoadLocation(name)
+	return zones.Load(name)
 }

@@ -10,14 +10,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // a box has no zone files
+	"time"
 
 	"gateagent/agent/hint"
+	"gateagent/agent/zones"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
+	// A box has no zone files: without this, TZ would mean nothing there.
+	if zone, err := zones.Load(os.Getenv("TZ")); err == nil && os.Getenv("TZ") != "" {
+		time.Local = zone
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
