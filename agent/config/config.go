@@ -27,6 +27,7 @@ type Config struct {
 	Sync    Sync
 	Trust   Trust
 	Keys    Keys
+	Policy  Policy
 	Sets    []Set
 	Page    Page
 	Local   Local
@@ -89,6 +90,11 @@ type Trust struct {
 // Keys are the keys of the box that are no data set's.
 type Keys struct {
 	EntryFile string // site entry key; empty: central hands it out, or entries carry no subject
+}
+
+// Policy is what the box does about policies besides following central's.
+type Policy struct {
+	ShadowFile string // a policy to evaluate and record, not to act on; empty: none
 }
 
 // Set is a data set and the file of its key; without one central hands it out.

@@ -14,7 +14,8 @@ var homes = map[string]string{
 	"id": "site", "gate": "site", "dir": "storage", "keep_acked": "storage", "max_journal_mb": "storage",
 	"wait": "record", "on_timeout": "record", "broker": "mqtt", "prefix": "mqtt", "username": "mqtt",
 	"password_file": "mqtt", "keep_alive": "mqtt", "max_rate_kb": "sync", "urls": "sync", "urls_ca": "sync", "root_keys": "trust", "entry_file": "keys",
-	"key_file": "set", "listen": "page", "socket": "local", "level": "log", "format": "log",
+	"shadow_file": "policy",
+	"key_file":    "set", "listen": "page", "socket": "local", "level": "log", "format": "log",
 	"direction": "lane", "on_fault": "lane", "repeat": "lane", "scanner": "lane", "relay": "lane",
 	"width": "lane.scanner", "height": "lane.scanner", "fps": "lane.scanner", "source": "lane.scanner",
 	"loop": "lane.scanner", "baud": "lane.scanner", "framing": "lane.scanner", "silence": "lane.scanner",
@@ -34,6 +35,7 @@ func (r *reader) read() Config {
 		Sync:    r.sync(root),
 		Trust:   r.trust(root),
 		Keys:    r.keys(root),
+		Policy:  r.policy(root),
 		Sets:    r.sets(root),
 		Page:    r.page(root),
 		Local:   r.local(root),
@@ -47,7 +49,7 @@ func (r *reader) read() Config {
 // adopt reads a misspelt section as the one it was meant to be, so that what
 // is in it is judged as well and not called missing.
 func (r *reader) adopt(root *table) {
-	known := []string{"site", "storage", "record", "mqtt", "sync", "trust", "keys", "set", "page", "local", "log", "lane"}
+	known := []string{"site", "storage", "record", "mqtt", "sync", "trust", "keys", "policy", "set", "page", "local", "log", "lane"}
 	for _, e := range root.entries {
 		if e.val.kind != kindTable && e.val.kind != kindTables {
 			continue
@@ -169,6 +171,12 @@ func (r *reader) keys(root *table) Keys {
 	k := Keys{EntryFile: r.secretPath(t, "entry_file")}
 	r.secretFile("keys.entry_file", k.EntryFile, "the file of the entry key")
 	return k
+}
+
+func (r *reader) policy(root *table) Policy {
+	t := r.section(root, "policy")
+	defer r.finish(t)
+	return Policy{ShadowFile: r.path(t, "shadow_file", "", "", nil)}
 }
 
 func (r *reader) sets(root *table) []Set {
