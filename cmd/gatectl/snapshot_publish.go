@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,9 @@ func snapshotPublishCommand() *cobra.Command {
 		Long: `Publishes a data set: first its chunks, then the deltas since its base, then the manifest
 by which gates take them. Then it clears from the broker what neither this version nor the
 one before names. Chunks of a set that has more than 200 of them are not kept on the
-broker: gates ask for them, and gatectl snapshot serve answers.
+broker: gates ask for them, and gatectl snapshot serve answers. Chunks that were published
+before are taken to be there; a version that was published before is published whole, so
+that a second time mends what the broker has lost.
 
 Gates count the age of their data from the signature of the manifest, so it has to be
 signed anew at least every 6 hours, also when nothing has changed: --resign does that,
@@ -69,7 +72,12 @@ for example from cron.`,
 				}
 				compact = []byte(again)
 			}
-			return publishSnapshot(cmd, &broker, folder, compact, m)
+			before, err := folder.Published()
+			if err != nil {
+				return err
+			}
+			noted := slices.ContainsFunc(before, func(p dataset.Publication) bool { return p.Version == m.Ver })
+			return publishSnapshot(cmd, &broker, folder, compact, m, noted && !resign)
 		},
 	}
 	f := cmd.Flags()
@@ -80,7 +88,7 @@ for example from cron.`,
 	return cmd
 }
 
-func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Folder, compact []byte, m wire.Manifest) error {
+func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Folder, compact []byte, m wire.Manifest, again bool) error {
 	return session(cmd, broker, "snapshot", func(ctx context.Context, s *publish.Session) error {
 		topic := s.Topics.Manifest(m.Aud)
 		there, err := published(ctx, cmd, s, topic)
@@ -92,6 +100,7 @@ func publishSnapshot(cmd *cobra.Command, broker *brokerFlags, folder dataset.Fol
 				"version %d is published, which is above version %d in the folder", there, m.Ver)
 		}
 		line := newProgress(cmd)
+		s.Again = again
 		err = s.Snapshot(ctx, folder, compact, m, func(done, of int) { line.say("%d of %d messages", done, of) })
 		line.end()
 		if err != nil {

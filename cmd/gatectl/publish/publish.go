@@ -51,6 +51,10 @@ type Session struct {
 	// MaxRetained is how many chunks of a set are kept on the broker at most;
 	// 0: wire.MaxRetained. Boxes find the chunks either way.
 	MaxRetained int
+	// Again has Snapshot publish every chunk, also those that are noted as
+	// published: of them it looks for one only, so what the broker has lost or
+	// spoiled of the others is not found.
+	Again bool
 
 	cancel context.CancelFunc
 	done   chan error

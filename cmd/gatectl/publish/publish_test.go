@@ -190,6 +190,31 @@ func TestSnapshotOrder(t *testing.T) {
 	}
 }
 
+// TestAgain: what the broker has spoiled is mended by publishing all again;
+// else it is found only where it is looked for.
+func TestAgain(t *testing.T) {
+	b := brokertest.Start(t)
+	f := dataset.NewFolder(filepath.Join(t.TempDir(), "vn"))
+	s := connect(t, b, nil)
+	compact, m := build(t, f, 1, 200_000)
+	publish := func() {
+		t.Helper()
+		if err := s.Snapshot(t.Context(), f, compact, m, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	b.Publish(s.Topics.Chunk("vn", m.Chunks[len(m.Chunks)-1].Digest), []byte("rubbish"), true)
+	s.Again = true
+	publish()
+	for i, c := range m.Chunks {
+		body, err := f.Chunk(c.Digest)
+		if err != nil || !bytes.Equal(b.Retained(s.Topics.Chunk("vn", c.Digest)), body) {
+			t.Errorf("chunk %d of %d is not there: %v", i, len(m.Chunks), err)
+		}
+	}
+}
+
 func TestSnapshotRefuses(t *testing.T) {
 	b := brokertest.Start(t)
 	f := dataset.NewFolder(filepath.Join(t.TempDir(), "vn"))

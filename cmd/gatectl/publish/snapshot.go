@@ -109,9 +109,9 @@ func (s *Session) kept(f dataset.Folder, m wire.Manifest) ([]string, error) {
 // broker three times.
 const atOnce = 8
 
-// chunks publishes chunks, those first that are not noted as published. When
-// one of the others proves to be gone, the broker has forgotten, and all of
-// them are published again.
+// chunks publishes chunks that are not noted as published. When one of the
+// others proves to be gone, the broker has forgotten, and all of them are
+// published again.
 func (s *Session) chunks(ctx context.Context, f dataset.Folder, set string, digests []string, tick func(done int)) (done int, err error) {
 	before, err := f.Published()
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Session) chunks(ctx context.Context, f dataset.Folder, set string, dige
 	}
 	var fresh, noted []string
 	for _, d := range digests {
-		if slices.ContainsFunc(before, func(p dataset.Publication) bool { return slices.Contains(p.Digests, d) }) {
+		if !s.Again && slices.ContainsFunc(before, func(p dataset.Publication) bool { return slices.Contains(p.Digests, d) }) {
 			noted = append(noted, d)
 		} else {
 			fresh = append(fresh, d)
