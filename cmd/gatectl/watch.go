@@ -171,10 +171,25 @@ func describeState(s wire.State) string {
 		parts = append(parts, fmt.Sprintf("policy %s/%d", s.Policy.ID, s.Policy.Ver))
 	}
 	for _, set := range slices.Sorted(mapKeys(s.Data)) {
-		parts = append(parts, fmt.Sprintf("set %s/%d", set, s.Data[set].Ver))
+		parts = append(parts, fmt.Sprintf("set %s/%d", set, s.Data[set].Ver)+describeWay(s.Data[set]))
 	}
 	parts = append(parts, fmt.Sprintf("trust %d", s.Trust), "clock "+orDash(s.Clock))
 	return strings.Join(parts, ", ")
+}
+
+// describeWay says what keeps a set from its next version, and how far that has
+// come, in tenths.
+func describeWay(d wire.SetState) (text string) {
+	if f := d.Fetching; f != nil {
+		text = fmt.Sprintf(" fetching %d", f.Ver)
+		if f.Of > 0 {
+			text += fmt.Sprintf(": %d %%", int(10*float64(f.Done)/float64(f.Of))*10)
+		}
+	}
+	if d.Refused != "" {
+		text += " (" + d.Refused + ")"
+	}
+	return text
 }
 
 func mapKeys[V any](m map[string]V) func(func(string) bool) {

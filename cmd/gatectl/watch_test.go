@@ -46,6 +46,14 @@ func TestWatchStates(t *testing.T) {
 	ill.Decides, ill.Why = false, "no_camera"
 	ill.Health = []wire.Component{{Name: "lane main", Level: "failed", Code: "camera_gone"}}
 	tell("hn01/main", ill)
+	for done := range 300 {
+		fetching := healthy
+		fetching.Data = map[string]wire.SetState{"vn": {Ver: 9, Fetching: &wire.Fetching{Ver: 10, Done: min(done, 149), Of: 300}}}
+		if done == 299 {
+			fetching.Data["vn"] = wire.SetState{Ver: 9, Refused: "wrong_chunk"}
+		}
+		tell("hn01/door", fetching)
+	}
 	hostile := healthy
 	hostile.Policy = &wire.PolicyState{ID: "\x1b[2J\x07evil"}
 	tell("hn01/side", hostile)
@@ -57,6 +65,12 @@ func TestWatchStates(t *testing.T) {
 	want := []string{
 		"hn01/main             online, policy vn-2021-default/2, set lists/1, set vn/9, trust 3, clock ntp",
 		"hn01/main             online, CANNOT DECIDE: no_camera, lane main failed (camera_gone), policy",
+		"hn01/door             online, policy vn-2021-default/2, set vn/9 fetching 10: 0 %, trust 3",
+		"set vn/9 fetching 10: 10 %,",
+		"set vn/9 fetching 10: 20 %,",
+		"set vn/9 fetching 10: 30 %,",
+		"set vn/9 fetching 10: 40 %,",
+		"set vn/9 (wrong_chunk), trust 3",
 		"hn01/side ",
 		"hn01/main             OFFLINE",
 		"hn01/main             state that cannot be read",
