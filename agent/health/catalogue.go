@@ -162,6 +162,11 @@ var catalogue = []struct {
 		Text{VI: "So trust.root_keys với khóa gốc của trung tâm.", EN: "Compare trust.root_keys with central's root key."},
 	},
 	{
+		RevokedRefused,
+		Text{VI: "Danh sách thu hồi mới bị từ chối; danh sách cũ vẫn dùng.", EN: "A new list of revoked passes was refused; the old one stays in force."},
+		Text{VI: "Báo trung tâm lý do ghi ở dòng chi tiết.", EN: "Tell central the reason in the detail line."},
+	},
+	{
 		PassesUnspendable,
 		Text{VI: "Không ghi được thẻ khách đã dùng: thẻ vào một lần phải kiểm tra thủ công.", EN: "It cannot be written down that a pass was used: passes for one entry are checked by hand."},
 		Text{VI: "Kiểm tra đĩa: df -h và dmesg; thay thẻ nhớ nếu có lỗi.", EN: "Check the disk with df -h and dmesg; replace the card if it has errors."},

@@ -59,6 +59,8 @@ const (
 	PolicyRefused Code = "policy_refused"
 	TrustMissing  Code = "trust_missing"
 	TrustRefused  Code = "trust_refused"
+	// RevokedRefused: of the list of revoked passes and passports.
+	RevokedRefused Code = "revoked_refused"
 
 	PassesUnspendable Code = "passes_unspendable"
 	PassesForgotten   Code = "passes_forgotten"
@@ -126,7 +128,10 @@ var titles = map[string]Text{
 	"journal":  {VI: "Nhật ký", EN: "Journal"},
 	"data":     {VI: "Dữ liệu", EN: "Data"},
 	"policy":   {VI: "Quy tắc", EN: "Policy"},
+	"shadow":   {VI: "Quy tắc chạy thử", EN: "Policy on trial"},
+	"passes":   {VI: "Thẻ và hộ chiếu", EN: "Passes and passports"},
 	"trust":    {VI: "Khóa tin cậy", EN: "Trusted keys"},
+	"revoked":  {VI: "Danh sách thu hồi", EN: "Revocation list"},
 	"identity": {VI: "Danh tính thiết bị", EN: "Box identity"},
 	"keys":     {VI: "Khóa lượt qua", EN: "Entry key"},
 	"hold":     {VI: "Nơi giữ khóa", EN: "Safe keeping of keys"},

@@ -31,6 +31,7 @@ func newOffice(t *testing.T) *office {
 		"p1": signer(t, "p1", signed.RolePolicy),
 		"p2": signer(t, "p2", signed.RolePolicy),
 		"a1": signer(t, "a1", signed.RoleAck),
+		"v1": signer(t, "v1", signed.RolePass),
 	}}
 }
 
@@ -68,6 +69,13 @@ func (o *office) policy(kid string, ver uint64, text string) []byte {
 	})
 }
 
+func (o *office) revoked(kid string, ver uint64, text string) []byte {
+	o.t.Helper()
+	return o.sign(o.keys[kid], signed.TypeRevoked, map[string]any{
+		"aud": site, "ver": ver, "iat": issued.Unix(), "exp": issued.Unix() + 3600, "text": text,
+	})
+}
+
 func (o *office) sign(s signed.Signer, t signed.Type, v any) []byte {
 	o.t.Helper()
 	b, err := json.Marshal(v)
@@ -86,6 +94,7 @@ type box struct {
 	*Keeper
 	now    time.Time
 	policy string
+	gone   string // by the list of what is revoked
 	trusts []uint64
 	floors int
 	faults []string
@@ -107,6 +116,13 @@ func newBox(t *testing.T, o *office, dir string) *box {
 				return nil, errors.New("rule 3: unknown action")
 			}
 			return func() { b.policy = p.Text }, nil
+		},
+		Revoked: func(d signed.Document) (func(), error) {
+			var p struct{ Text string }
+			if err := json.Unmarshal(d.Payload, &p); err != nil || p.Text == "nonsense" {
+				return nil, errors.New("no list")
+			}
+			return func() { b.gone = p.Text }, nil
 		},
 		OnTrust:    func(t signed.Trust) { b.trusts = append(b.trusts, t.Ver) },
 		OnVerified: func(time.Time) { b.floors++ },
@@ -356,4 +372,46 @@ func TestTrustFromTheImage(t *testing.T) {
 	if got := b.Status().Trust.Version; got != 8 {
 		t.Errorf("version %d in force, want 8", got)
 	}
+}
+
+// TestRevoked: the list of what is revoked has the policy's habits, but that
+// having none is no fault.
+func TestRevoked(t *testing.T) {
+	o, dir := newOffice(t), t.TempDir()
+	b := newBox(t, o, dir)
+	want := func(b *box, what, gone string, ver uint64, fault string) {
+		t.Helper()
+		st := b.Status().Revoked
+		if f := string(st.Fault.Code) + ":" + st.Fault.Detail; b.gone != gone || st.Version != ver || !strings.HasPrefix(f, fault) || fault == "" && f != ":" {
+			t.Errorf("%s: %q, version %d, %s", what, b.gone, st.Version, f)
+		}
+	}
+	want(b, "none", "", 0, "")
+	b.TakeRevoked(o.revoked("v1", 3, "three"))
+	want(b, "before the trust list", "", 0, "")
+	b.TakeTrust(o.trust(1, "p1", "v1"))
+	want(b, "once the key is known", "three", 3, "")
+	b.TakePolicy(o.policy("p1", 9, "nine"))
+	b.want(t, "the policy beside it", "nine", 1, 9, "")
+	b.TakeRevoked(o.revoked("v1", 2, "two"))
+	want(b, "an older one", "three", 3, "revoked_refused:older_version")
+	b.TakeRevoked(nil)
+	want(b, "cleared", "three", 3, "revoked_refused:older_version")
+	b.TakeRevoked(o.revoked("v1", 4, "nonsense"))
+	want(b, "nonsense", "three", 3, "revoked_refused:no list")
+	b.TakeRevoked(o.policy("p1", 10, "ten"))
+	want(b, "a policy", "three", 3, "revoked_refused:wrong_type")
+	b.TakeRevoked(o.revoked("v1", 5, "five"))
+	want(b, "a newer one", "five", 5, "")
+	again := newBox(t, o, dir)
+	want(again, "after a start", "five", 5, "")
+	again.TakeTrust(o.trust(2, "p1"))
+	again = newBox(t, o, dir)
+	want(again, "its key has left the list", "five", 5, "")
+	if err := os.WriteFile(filepath.Join(dir, revokedFile), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again = newBox(t, o, dir)
+	want(again, "damaged", "", 0, "revoked_refused:at start")
+	again.want(t, "the policy beside it", "nine", 2, 9, "")
 }

@@ -13,6 +13,9 @@ const (
 	trustFile       = "trust.jws"
 	policyFile      = "policy.jws"
 	policyTrustFile = "policy.trust.jws"
+
+	revokedFile      = "revoked.jws"
+	revokedTrustFile = "revoked.trust.jws"
 )
 
 // maxFile bounds what is read of a file, in bytes; no document is as large.
