@@ -77,7 +77,7 @@ did to central. It needs no network to decide.`,
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.AddCommand(
-		runCommand(), checkCommand(), decodeCommand(), statusCommand(), entriesCommand(),
+		runCommand(), checkCommand(), decodeCommand(), statusCommand(), entriesCommand(), explainCommand(),
 		versionCommand(), checkdbCommand(),
 	)
 	return root

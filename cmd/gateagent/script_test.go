@@ -20,6 +20,8 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	explained := t.TempDir()
+	writeExplained(t, explained)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -28,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Dir(program)+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("PICTURES", pictures)
+			e.Setenv("EXPLAINED", explained)
 			e.Setenv("TZ", "UTC")
 			return nil
 		},
