@@ -24,6 +24,7 @@ type Box struct {
 
 	Policy  PolicyState
 	Trust   DocumentState
+	Proofs  ProofState
 	Sets    []SetState
 	Journal JournalState
 	Link    LinkState
@@ -43,6 +44,19 @@ type PolicyState struct {
 	Level   int // site level 1 to 4
 	BuiltIn bool
 	Issued  time.Time // zero for the built-in one
+	// Shadow is the policy on trial; zero: there is none.
+	Shadow gate.PolicyRef
+	// Window is how long last passages are remembered for the policy, Passed
+	// how many people's are.
+	Window time.Duration
+	Passed int
+}
+
+// ProofState is what is in force for signed credentials.
+type ProofState struct {
+	PassportKeys, PassKeys int
+	Revoked                DocumentState
+	Spent                  int // passes for one entry that were used here
 }
 
 // SetState is one data set; Version 0 means that none is in force.

@@ -43,12 +43,21 @@ type Status struct {
 	Clock      string      `json:"clock"`
 	Policy     Policy      `json:"policy"`
 	Trust      Document    `json:"trust"`
+	Proofs     Proofs      `json:"proofs"`
 	Sets       []Set       `json:"sets"`
 	Journal    Journal     `json:"journal"`
 	Link       Link        `json:"link"`
 	Lanes      []Lane      `json:"lanes"`
 	Theft      Theft       `json:"theft"`
 	Components []Component `json:"components"`
+}
+
+// Proofs is what is in force for signed credentials.
+type Proofs struct {
+	PassportKeys int      `json:"passport_keys"`
+	PassKeys     int      `json:"pass_keys"`
+	Revoked      Document `json:"revoked"`
+	SpentPasses  int      `json:"spent_passes"` // for one entry, used here
 }
 
 // Policy is the policy in force.
@@ -58,6 +67,13 @@ type Policy struct {
 	Level   int       `json:"level"`
 	BuiltIn bool      `json:"built_in"`
 	Issued  time.Time `json:"issued,omitzero"`
+	// ShadowID and ShadowVersion name the policy on trial; absent: none.
+	ShadowID      string `json:"shadow_id,omitempty"`
+	ShadowVersion uint64 `json:"shadow_version,omitempty"`
+	// WindowS is how long last passages are remembered, in seconds; Passed how
+	// many people's are.
+	WindowS int64 `json:"passage_window_s"`
+	Passed  int   `json:"passed"`
 }
 
 // Document is a signed document in force; version 0 means none.
@@ -197,9 +213,15 @@ func StatusOf(b health.Box) Status {
 		Policy: Policy{
 			ID: b.Policy.ID, Version: b.Policy.Version, Level: b.Policy.Level,
 			BuiltIn: b.Policy.BuiltIn, Issued: b.Policy.Issued.UTC(),
+			ShadowID: b.Policy.Shadow.ID, ShadowVersion: b.Policy.Shadow.Version,
+			WindowS: int64(b.Policy.Window / time.Second), Passed: b.Policy.Passed,
 		},
 		Trust: Document{Version: b.Trust.Version, Issued: b.Trust.Issued.UTC()},
-		Sets:  []Set{},
+		Proofs: Proofs{
+			PassportKeys: b.Proofs.PassportKeys, PassKeys: b.Proofs.PassKeys, SpentPasses: b.Proofs.Spent,
+			Revoked: Document{Version: b.Proofs.Revoked.Version, Issued: b.Proofs.Revoked.Issued.UTC()},
+		},
+		Sets: []Set{},
 		Journal: Journal{
 			Epoch: b.Journal.Epoch, Seq: b.Journal.Seq, Acked: b.Journal.Acked, Queue: b.Journal.Queue(),
 			Bytes: b.Journal.Bytes, Max: b.Journal.Max, Oldest: b.Journal.Oldest.UTC(),

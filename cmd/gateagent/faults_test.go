@@ -21,6 +21,7 @@ import (
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/agent/supervise"
+	"gateagent/cache"
 	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
 )
@@ -164,6 +165,8 @@ func TestEventsCanBeRecorded(t *testing.T) {
 	}
 	b.keys = newKeys(b.cfg, b.log)
 	b.keys.event = b.event
+	b.proofs = newProofs("hn01", "gate-1", nil, nil)
+	b.passages = cache.NewPassages(nil, b.clock.Now, b.log)
 	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
 	b.recordStart()
 	b.clockStepped(clock.Step{From: now, To: now.Add(time.Hour), LevelTo: gate.ClockCentral, ByCentral: true})

@@ -49,6 +49,10 @@ func (b *box) buildLanes() error {
 			Clock:     b.clock,
 			Policy:    func() lane.Rules { return b.rules.Load() },
 			EntryKey:  b.keys.entryKey,
+			Proofs:    b.proofs,
+			Spend:     b.proofs.spend,
+			Passages:  b.passages,
+			Shadow:    b.shadowRules,
 			OnOutcome: func(o lane.Outcome) { b.publish(o) },
 		}, b.part("lane"))
 		if err != nil {

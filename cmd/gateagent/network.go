@@ -301,6 +301,7 @@ func (n *network) trustTaken(t signed.Trust) {
 	if t.Floor > 0 {
 		n.box.clock.Set(time.Unix(t.Floor, 0))
 	}
+	n.box.proofs.trust(t)
 	n.box.event(gate.EventTrust, map[string]any{"ver": t.Ver, "state": "in_force"})
 	for _, f := range n.fetchers {
 		f.Retry()

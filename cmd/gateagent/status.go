@@ -114,6 +114,13 @@ func printStatus(w io.Writer, s localapi.Status) error {
 		builtIn = ", built in"
 	}
 	fmt.Fprintf(w, "%-10s %s version %d, level %d%s\n", "policy", s.Policy.ID, s.Policy.Version, s.Policy.Level, builtIn)
+	if s.Policy.ShadowID != "" {
+		fmt.Fprintf(w, "%-10s %s version %d, tried, not acted on\n", "", s.Policy.ShadowID, s.Policy.ShadowVersion)
+	}
+	if p := s.Proofs; p.PassportKeys+p.PassKeys > 0 {
+		fmt.Fprintf(w, "%-10s %d keys for passports, %d for passes, %d passes used here; revoked: version %d\n",
+			"signed", p.PassportKeys, p.PassKeys, p.SpentPasses, p.Revoked.Version)
+	}
 	for _, d := range s.Sets {
 		switch {
 		case d.Version == 0:

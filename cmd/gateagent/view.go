@@ -28,6 +28,12 @@ func (b *box) view() health.Box {
 		Policy:  health.PolicyState{PolicyRef: r.Ref(), Level: r.Level(), BuiltIn: r.builtIn, Issued: r.issued},
 		Link:    health.LinkState{Broker: b.cfg.MQTT.Broker},
 		Journal: b.journalView(),
+		Proofs:  b.proofs.state(),
+	}
+	passages := b.passages.Status()
+	v.Policy.Window, v.Policy.Passed = passages.Window, passages.People
+	if b.shadow != nil {
+		v.Policy.Shadow = b.shadow.Ref()
 	}
 	if b.sets != nil {
 		for _, s := range b.sets.Status() {

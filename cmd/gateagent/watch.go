@@ -51,7 +51,7 @@ func (b *box) declare() {
 	for _, s := range b.cfg.Sets {
 		b.health.Declare("data:"+s.Name, health.Aside, "")
 	}
-	for _, name := range []string{"policy", "trust", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
+	for _, name := range []string{"policy", "shadow", "trust", "passes", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
 		b.health.Declare(name, health.Aside, "")
 	}
 }
@@ -81,6 +81,7 @@ func (b *box) look() {
 	b.lookAtKeys()
 	b.lookAtClock()
 	b.lookAtDocuments()
+	b.lookAtProofs()
 	if b.net != nil {
 		b.net.look()
 	}
@@ -321,6 +322,34 @@ func (b *box) lookAtClock() {
 		b.say("clock", health.Degraded, health.ClockFloor, "")
 	default:
 		b.ok("clock")
+	}
+}
+
+// passMemory is how long it is said that spent passes were forgotten: by then
+// those from before have expired, at nearly every site.
+const passMemory = 31 * 24 * time.Hour
+
+func (b *box) lookAtProofs() {
+	if b.shadowErr != nil {
+		b.say("shadow", health.Degraded, health.ShadowUnreadable, b.shadowErr.Error())
+	} else {
+		b.ok("shadow")
+	}
+	if b.proofs.spent == nil {
+		b.say("passes", health.Degraded, health.PassesUnspendable, errText(b.storeErr.spent))
+		return
+	}
+	s := b.proofs.spent.Status()
+	odd := b.proofs.odd.Load()
+	switch {
+	case s.Fault != nil:
+		b.say("passes", health.Degraded, health.PassesUnspendable, s.Fault.Error())
+	case !s.Lost.IsZero() && b.clock.Now().Sub(s.Lost) < passMemory:
+		b.say("passes", health.Degraded, health.PassesForgotten, s.Lost.UTC().Format(time.RFC3339))
+	case odd > 0:
+		b.say("passes", health.Degraded, health.PassportKeyOdd, fmt.Sprintf("%d keys", odd))
+	default:
+		b.ok("passes")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"gateagent/agent/feed"
 	"gateagent/agent/gate"
 	"gateagent/agent/health"
+	"gateagent/agent/lane"
 	"gateagent/agent/localapi"
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
@@ -39,20 +41,25 @@ type box struct {
 	boot    string
 	started time.Time
 
-	health  *health.Registry
-	feed    *feed.Feed
-	clock   *clock.Clock
-	keys    *keys
-	journal journal        // never nil: one that refuses where there is none
-	records *cache.Journal // nil where there is none
-	sets    *cache.Sets    // nil where there are none
-	// storeErr says why there is no journal or are no sets.
-	storeErr struct{ journal, sets error }
-	rules    atomic.Pointer[rules]
-	lanes    []*gateLane
-	group    *supervise.Group
-	page     *statuspage.Server
-	watch    watch
+	health   *health.Registry
+	feed     *feed.Feed
+	clock    *clock.Clock
+	keys     *keys
+	journal  journal        // never nil: one that refuses where there is none
+	records  *cache.Journal // nil where there is none
+	sets     *cache.Sets    // nil where there are none
+	proofs   *proofs
+	passages *cache.Passages
+	shadow   *policy.Policy // on trial; nil: none
+	// storeErr says why there is no journal, are no sets, no spent passes;
+	// shadowErr why no policy is on trial.
+	storeErr  struct{ journal, sets, spent error }
+	shadowErr error
+	rules     atomic.Pointer[rules]
+	lanes     []*gateLane
+	group     *supervise.Group
+	page      *statuspage.Server
+	watch     watch
 
 	documents *documents.Keeper // nil where they cannot be kept
 	net       *network          // nil where nothing can be sent: without an identity, for example
@@ -92,7 +99,10 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 			log.Warn("the last good configuration is not kept", "error", err)
 		}
 	}
-	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
+	b.shadow, b.shadowErr = readShadow(b.cfg.Policy.ShadowFile)
+	if b.shadowErr != nil {
+		log.Error("no policy is on trial", "error", b.shadowErr)
+	}
 	b.keys = newKeys(b.cfg, b.part("keys"))
 	if err := b.openStore(); err != nil {
 		return nil, err
@@ -100,6 +110,7 @@ func newBox(loaded config.Loaded, log *slog.Logger) (*box, error) {
 	if b.sets != nil {
 		b.keys.store = b.sets
 	}
+	b.useRules(&rules{Policy: policy.Default(), builtIn: true})
 	b.keys.settle()
 	b.keys.event = b.event // what was there at the start stands in its first records
 	b.watch.faults = newFaultLog(b.journal.AppendEvent, b.clock.Now)
@@ -156,7 +167,53 @@ func (b *box) openStore() error {
 	} else {
 		b.sets = sets
 	}
+	return b.openProofs()
+}
+
+// openProofs opens what is kept of passes and passages.
+func (b *box) openProofs() error {
+	spent, err := cache.OpenSpent(cache.SpentOptions{
+		Dir: b.path("passes"), Check: checkInChild, Now: b.believedNow,
+	}, b.part("passes"))
+	if errors.Is(err, cache.ErrInUse) {
+		return errors.Join(err, b.closeStore())
+	}
+	if err != nil {
+		b.log.Error("passes for one entry are checked by hand", "error", err)
+		b.storeErr.spent, spent = err, nil
+	}
+	b.proofs = newProofs(b.cfg.Site.ID, b.cfg.Site.Gate, nil, spent)
+	var journal cache.PassageJournal
+	if b.records != nil {
+		journal = b.records
+	}
+	b.passages = cache.NewPassages(journal, b.clock.Now, b.part("passages"))
 	return nil
+}
+
+// believedNow gives the time, zero while it cannot be believed.
+func (b *box) believedNow() time.Time {
+	now, level := b.clock.Reading()
+	if level < gate.ClockRTC {
+		return time.Time{}
+	}
+	return now
+}
+
+// readShadow reads the policy on trial; none where no file is named.
+func readShadow(file string) (*policy.Policy, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("policy.shadow_file: %w", err)
+	}
+	p, err := policy.ParseDraft(text)
+	if err != nil {
+		return nil, fmt.Errorf("policy.shadow_file: %s: %w", file, err)
+	}
+	return p, nil
 }
 
 // noJournal refuses every record for one reason.
@@ -181,7 +238,22 @@ func (b *box) Facts(n gate.Number, card string) (gate.Facts, gate.DataState, err
 }
 
 // useRules puts a policy into force.
-func (b *box) useRules(r *rules) { b.rules.Store(r) }
+func (b *box) useRules(r *rules) {
+	b.rules.Store(r)
+	window := r.PassageWindow()
+	if b.shadow != nil {
+		window = max(window, b.shadow.PassageWindow())
+	}
+	b.passages.Keep(window)
+}
+
+// shadowRules gives the policy on trial.
+func (b *box) shadowRules() lane.Rules {
+	if b.shadow == nil {
+		return nil
+	}
+	return b.shadow
+}
 
 // addTasks lists what runs, in the order of starting; it is stopped in the
 // reverse order. The page comes first: whatever else hangs, it answers.
@@ -194,6 +266,7 @@ func (b *box) addTasks() error {
 		{Name: "page", Run: b.page.Run},
 		{Name: "local", Run: local.Run},
 		{Name: "clock", Run: b.clock.Run},
+		{Name: "passages", Run: b.passages.Run},
 	}
 	for _, l := range b.lanes {
 		tasks = append(tasks,
@@ -228,6 +301,9 @@ func (b *box) closeStore() error {
 	}
 	if b.sets != nil {
 		errs = append(errs, b.sets.Close())
+	}
+	if b.proofs != nil {
+		errs = append(errs, b.proofs.close())
 	}
 	return errors.Join(errs...)
 }
