@@ -285,7 +285,7 @@ func TestTexts(t *testing.T) {
 			if vi == "" || en == "" || vi == en {
 				t.Errorf("%v %s: %q, %q", v, r, vi, en)
 			}
-			for _, word := range []string{"dương tính", "F0", "cách ly", "positive", "quarantine", "infect"} {
+			for _, word := range []string{"dương tính", "F0", "cách ly", "positive", "quarantine", "infect", "Covid", "danh sách", "tiêm", " list", "vaccin", "illness", "bệnh nhân"} {
 				if strings.Contains(vi+en, word) {
 					t.Errorf("%v %s tells %q: %q, %q", v, r, word, vi, en)
 				}

@@ -87,6 +87,9 @@ func (p *Policy) judgePass(in *gate.Inputs, m *moment, w *weighing) (done bool) 
 		return true
 	}
 	w.begin(gate.ClassNone, p.passes.verdict(pass.Kind, w.level), gate.ReasonPass)
+	if spentOnTheWayOut {
+		w.note(gate.ReasonPassSpent)
+	}
 	if m.known && enters(in.Direction) && !pass.Window.Contains(m.today, m.minute) {
 		w.tighten(gate.ManualCheck, gate.ReasonOutsideWindow)
 	}
