@@ -387,6 +387,10 @@ func (f *Fetcher) spread(ctx context.Context, t *target, list []parcel) error {
 		if _, held := f.dir.missing(list); held > 0 {
 			f.start = time.Now()
 		}
+		if time.Until(f.start) > 0 {
+			f.log.Info("the next base is fetched later, so that gates do not come at once",
+				"version", t.gen.Version, "at", f.start.UTC().Truncate(time.Second), "within", time.Duration(t.m.SpreadS)*time.Second)
+		}
 	}
 	start := f.start
 	f.mu.Unlock()

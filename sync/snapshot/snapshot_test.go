@@ -267,6 +267,38 @@ func TestSpread(t *testing.T) {
 	})
 }
 
+// Each box of a fleet has a moment of its own, anywhere in the window.
+func TestSpreadOverTheWindow(t *testing.T) {
+	var early, late, same int
+	last := time.Duration(0)
+	for range 40 {
+		bubble(t, true, func(st *stand) {
+			st.publish(st.p.print(1, 100, nil))
+			synctest.Wait()
+			began := time.Now()
+			st.publish(st.p.print(2, 100, func(m *wire.Manifest) { m.SpreadS = 3600 }))
+			for st.Status().Version < 2 && time.Since(began) < 2*time.Hour {
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+			}
+			switch d := time.Since(began); {
+			case d > time.Hour+10*time.Second:
+				t.Errorf("waited %v", d)
+			case d < 20*time.Minute:
+				early++
+			case d > 40*time.Minute:
+				late++
+			case d == last:
+				same++
+			}
+			last = time.Since(began)
+		})
+	}
+	if early == 0 || late == 0 || same > 5 {
+		t.Errorf("of 40 boxes %d began in the first third of the window, %d in the last, %d with the one before", early, late, same)
+	}
+}
+
 func TestVersionThatDoesNotFit(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*wire.Manifest)
