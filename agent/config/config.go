@@ -35,8 +35,13 @@ type Config struct {
 	Lanes   []Lane // at least one
 }
 
-// Site names the box. Both names match [a-z0-9][a-z0-9-]{0,31}.
-type Site struct{ ID, Gate string }
+// Site names the box. All names match [a-z0-9][a-z0-9-]{0,31}.
+type Site struct {
+	ID, Gate string
+	// Zones the gate belongs to: a pass that names zones is for gates of one
+	// of them. At most 16, often none.
+	Zones []string
+}
 
 // Storage is where the box keeps its files.
 type Storage struct {

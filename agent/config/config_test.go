@@ -198,7 +198,7 @@ func TestEveryKeyIsResolved(t *testing.T) {
 		}
 	}
 	path := filepath.Join(dir, "c.toml")
-	text := "\ufeff" + strings.ReplaceAll(minimal+`
+	text := "\ufeff" + strings.ReplaceAll(strings.Replace(minimal, "[trust]", "zones = [\"lobby\", \"lab\"]\n[trust]", 1)+`
 [keys]
 entry_file = "entry.key"
 [[set]]
@@ -240,7 +240,7 @@ relay = { driver = "gpiorelay", chip = "gpiochip1", line = 3, active_low = true,
 		t.Fatalf("problems: %+v", rep.Problems)
 	}
 	want := &Config{
-		Site:    Site{ID: "hn01", Gate: "gate-1"},
+		Site:    Site{ID: "hn01", Gate: "gate-1", Zones: []string{"lobby", "lab"}},
 		Storage: Storage{Dir: "/data", KeepAcked: 36 * time.Hour, MaxJournalMB: 64},
 		Record:  Record{Wait: time.Second, OnTimeout: TimeoutOpen},
 		MQTT: MQTT{

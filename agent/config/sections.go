@@ -3,6 +3,9 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"gateagent/agent/gate"
@@ -11,7 +14,7 @@ import (
 // homes says in which section a key belongs, for keys that stand elsewhere.
 // Only keys that occur in one section are here.
 var homes = map[string]string{
-	"id": "site", "gate": "site", "dir": "storage", "keep_acked": "storage", "max_journal_mb": "storage",
+	"id": "site", "gate": "site", "zones": "site", "dir": "storage", "keep_acked": "storage", "max_journal_mb": "storage",
 	"wait": "record", "on_timeout": "record", "broker": "mqtt", "prefix": "mqtt", "username": "mqtt",
 	"password_file": "mqtt", "keep_alive": "mqtt", "max_rate_kb": "sync", "urls": "sync", "urls_ca": "sync", "root_keys": "trust", "entry_file": "keys",
 	"shadow_file": "policy",
@@ -73,7 +76,42 @@ func (r *reader) site(root *table) Site {
 	return Site{
 		ID:   r.text(t, "id", "", `"hn01"`, name("data", "central", "enroll", "update")),
 		Gate: r.text(t, "gate", "", `"gate-1"`, name("data", "policy", "trust", "revoked")),
+
+		Zones: r.zones(t),
 	}
+}
+
+// maxZones bounds the zones of a gate.
+const maxZones = 16
+
+func (r *reader) zones(t *table) []string {
+	const key, example = "zones", `["lobby"]`
+	path := join(t.path, key)
+	var zones, written []string
+	v, ok := r.take(t, key, kindList, example)
+	if ok && len(v.items) > maxZones {
+		r.report(v.items[maxZones].at, path, fmt.Sprintf("has %d zones; a gate belongs to at most %d", len(v.items), maxZones), "delete those that no pass names")
+		ok = false
+	}
+	for i := 0; ok && i < len(v.items); i++ {
+		item := v.items[i]
+		switch {
+		case item.kind != kindText:
+			r.report(item.at, path, fmt.Sprintf("each zone must be text in quotation marks, not %s", item.kind.phrase()), "write zones = "+example)
+		case !namePattern.MatchString(item.text):
+			hint := "use small letters a-z, digits and hyphens, beginning with a letter or digit, at most 32"
+			if better := simpler(item.text); better != "" {
+				hint += fmt.Sprintf("; for example %q", better)
+			}
+			r.report(item.at, path, fmt.Sprintf("%q cannot name a zone", clip(item.text)), hint)
+		case slices.Contains(zones, item.text):
+			r.report(item.at, path, fmt.Sprintf("the zone %q is named twice", item.text), "delete one of the two")
+		default:
+			zones, written = append(zones, item.text), append(written, strconv.Quote(item.text))
+		}
+	}
+	r.note(t, key, "["+strings.Join(written, ", ")+"]")
+	return zones
 }
 
 func (r *reader) storage(root *table) Storage {
