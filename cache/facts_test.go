@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -381,5 +382,40 @@ func TestFilesNameNobody(t *testing.T) {
 	})
 	if err != nil || files != 2 {
 		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// TestChangesNameNobody: neither does the log of deltas, nor the file that they
+// are folded into.
+func TestChangesNameNobody(t *testing.T) {
+	for what, foldBytes := range map[string]int{"delta.db": 1 << 20, "5.db": 1} {
+		dir := memDir(t)
+		s := openFolding(t, dir, foldBytes)
+		w := cachetest.NewWorld(2000, block.WidthCheck, 3)
+		loadWorld(t, w, s)
+		for range 4 {
+			step(t, w, s)
+		}
+		secret := cachetest.Key(1)
+		found := false
+		err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			found = found || e.Name() == what
+			content := readFile(t, path)
+			if bytes.Contains(content, secret[:8]) {
+				t.Errorf("the key is in %s", e.Name())
+			}
+			for _, p := range w.People() {
+				if bytes.Contains(content, []byte(p.Number)) || bytes.Contains(content, binary.BigEndian.AppendUint64(nil, uint64(p.Person))) {
+					t.Fatalf("a person is in %s", e.Name())
+				}
+			}
+			return nil
+		})
+		if err != nil || !found {
+			t.Errorf("%s was seen: %t, %v", what, found, err)
+		}
 	}
 }
