@@ -2,34 +2,36 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"gateagent/agent/gate"
 )
 
-// Table prints what the policy does as tables for people: every situation of
-// the rules with its class and its verdict at each level, what data, clock and
-// card change, other credentials, lists, hours, passports, passes and
-// passages. Each cell is the outcome of [Policy.Decide], so the print cannot
-// say anything else than the gate does.
-func (p *Policy) Table() string {
-	var b strings.Builder
+// TableRow is one line of the tables that say what a policy does.
+type TableRow struct {
+	Table string // that it stands in
+	What  string
+	Class gate.Class
+	// Verdicts at the levels 1 to 4; class and reasons are those at the level
+	// of the site.
+	Verdicts [MaxLevel]gate.Verdict
+	Reasons  []gate.Reason
+}
+
+// Rows tell what the policy does: every situation of the rules with its class
+// and its verdict at each level, what data, clock and card change, other
+// credentials, lists, hours, passports, passes and passages. Each is the
+// outcome of [Policy.Decide], so they cannot say anything else than the gate
+// does.
+func (p *Policy) Rows() (rows []TableRow) {
 	if p == nil || !p.built {
-		return "no policy: everybody is refused\n"
+		return nil
 	}
 	w := newWorld(p)
-	level := p.level
-	for _, c := range p.changes {
-		if !w.at.Before(c.From) {
-			level = c.Level
-		}
-	}
-	fmt.Fprintf(&b, "%s version %d, site at level %d, times in %v\n", p.ref.ID, p.ref.Version, level, p.zone)
-	for _, c := range p.changes {
-		fmt.Fprintf(&b, "from %s on at level %d\n", c.From.In(p.zone).Format("2006-01-02 15:04"), c.Level)
-	}
+	level := p.tableLevel(w)
 	for _, t := range []struct {
 		title string
 		rows  []situation
@@ -43,30 +45,120 @@ func (p *Policy) Table() string {
 		{"passes", p.withPass(w)},
 		{"passages", p.afterPassages(w)},
 	} {
-		if len(t.rows) > 0 {
-			b.WriteByte('\n')
-			p.table(&b, t.title, level, t.rows)
+		for _, s := range t.rows {
+			own := p.AtLevel(level).Decide(s.in)
+			row := TableRow{Table: t.title, What: s.what, Class: own.Class, Reasons: slices.Clone(own.ReasonList())}
+			for level := MinLevel; level <= MaxLevel; level++ {
+				row.Verdicts[level-MinLevel] = p.AtLevel(level).Decide(s.in).Verdict
+			}
+			rows = append(rows, row)
 		}
+	}
+	return rows
+}
+
+// tableLevel is the level at the moment of the tables.
+func (p *Policy) tableLevel(w *world) int {
+	level := p.level
+	for _, c := range p.changes {
+		if !w.at.Before(c.From) {
+			level = c.Level
+		}
+	}
+	return level
+}
+
+// Table prints [Policy.Rows] for people, at most 100 characters wide.
+func (p *Policy) Table() string {
+	var b strings.Builder
+	if p == nil || !p.built {
+		return "no policy: everybody is refused\n"
+	}
+	level := p.tableLevel(newWorld(p))
+	fmt.Fprintf(&b, "%s version %d, site at level %d, times in %v\n", p.ref.ID, p.ref.Version, level, p.zone)
+	for _, c := range p.changes {
+		fmt.Fprintf(&b, "from %s on at level %d\n", c.From.In(p.zone).Format("2006-01-02 15:04"), c.Level)
+	}
+	b.WriteString("NOTICE is ALLOW_NOTICE, MANUAL is MANUAL_CHECK, ALERT is DENY_ALERT; 1 to 4 are levels of a site\n")
+	rows := p.Rows()
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Table == rows[0].Table {
+			n++
+		}
+		printTable(&b, level, rows[:n])
+		rows = rows[n:]
 	}
 	return b.String()
 }
 
-func (p *Policy) table(b *strings.Builder, title string, level int, rows []situation) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\tclass\tlevel 1\tlevel 2\tlevel 3\tlevel 4\treasons at level %d\n", title, level)
-	for _, s := range rows {
-		own := p.AtLevel(level).Decide(s.in)
-		fmt.Fprintf(w, "%s\t%v", s.what, own.Class)
-		for level := MinLevel; level <= MaxLevel; level++ {
-			fmt.Fprintf(w, "\t%v", p.AtLevel(level).Decide(s.in).Verdict)
-		}
-		reasons := make([]string, 0, own.N)
-		for _, r := range own.ReasonList() {
-			reasons = append(reasons, string(r))
-		}
-		fmt.Fprintf(w, "\t%s\n", strings.Join(reasons, ", "))
+// shortVerdicts keep a table narrow.
+var shortVerdicts = map[gate.Verdict]string{gate.AllowNotice: "NOTICE", gate.ManualCheck: "MANUAL", gate.DenyAlert: "ALERT"}
+
+// Widths of a printed table, in characters.
+const (
+	tableWidth = 100
+	mostWhat   = 42
+)
+
+func printTable(b *strings.Builder, level int, rows []TableRow) {
+	wide := len(rows[0].Table)
+	for _, r := range rows {
+		wide = max(wide, utf8.RuneCountInString(r.What))
 	}
-	_ = w.Flush() // a Builder takes everything
+	wide = min(wide, mostWhat)
+	fmt.Fprintf(b, "\n%-*s  class    1      2      3      4      reasons at level %d\n", wide, rows[0].Table, level)
+	for _, r := range rows {
+		cells := make([]string, 0, MaxLevel)
+		for _, v := range r.Verdicts {
+			name, ok := shortVerdicts[v]
+			if !ok {
+				name = v.String()
+			}
+			cells = append(cells, fmt.Sprintf("%-6s", name))
+		}
+		middle := fmt.Sprintf("  %-7v  %s ", r.Class, strings.Join(cells, " "))
+		reasons := make([]string, len(r.Reasons))
+		for i, why := range r.Reasons {
+			reasons[i] = string(why)
+			if i < len(r.Reasons)-1 {
+				reasons[i] += ","
+			}
+		}
+		what, why := wrapWords(strings.Fields(r.What), wide), wrapWords(reasons, tableWidth-wide-len(middle))
+		for i := range max(len(what), len(why)) {
+			var line string
+			if i < len(what) {
+				line = what[i]
+			}
+			line += strings.Repeat(" ", wide-utf8.RuneCountInString(line))
+			if i == 0 {
+				line += middle
+			} else {
+				line += strings.Repeat(" ", len(middle))
+			}
+			if i < len(why) {
+				line += why[i]
+			}
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+		}
+	}
+}
+
+// wrapWords lays words into lines; all but the first begin with two spaces.
+func wrapWords(words []string, wide int) (lines []string) {
+	for _, word := range words {
+		n := len(lines)
+		if n > 0 && utf8.RuneCountInString(lines[n-1])+1+utf8.RuneCountInString(word) <= wide {
+			lines[n-1] += " " + word
+			continue
+		}
+		if n > 0 {
+			word = "  " + word
+		}
+		lines = append(lines, word)
+	}
+	return lines
 }
 
 func (p *Policy) rows(w *world) []situation {
