@@ -90,6 +90,7 @@ func (n *network) buildDocuments(log *slog.Logger) (topics wire.Topics, verifier
 		Dir: b.path("documents"), Roots: roots, Site: b.cfg.Site.ID, Gate: b.cfg.Site.Gate,
 		Verifier: verifier, Moment: b.moment,
 		Policy:     n.takePolicy,
+		Revoked:    n.takeRevoked,
 		OnTrust:    n.trustTaken,
 		OnVerified: b.clock.Raise,
 	}, log.With("part", "documents"))
@@ -297,6 +298,21 @@ func (n *network) takePolicy(d signed.Document) (apply func(), err error) {
 	}, nil
 }
 
+// takeRevoked reads a list of what is revoked whose signature holds.
+func (n *network) takeRevoked(d signed.Document) (apply func(), err error) {
+	list, err := wire.ParseRevoked(d.Payload)
+	if err != nil {
+		return nil, err
+	}
+	set := list.Set()
+	return func() {
+		n.box.proofs.revoked.Store(set)
+		n.box.log.Info("list of what is revoked in force", "version", list.Ver,
+			"passes", len(list.Passes), "spent", len(list.Spent), "passports", len(list.Passports))
+		n.changed()
+	}, nil
+}
+
 func (n *network) trustTaken(t signed.Trust) {
 	if t.Floor > 0 {
 		n.box.clock.Set(time.Unix(t.Floor, 0))
@@ -359,6 +375,7 @@ func (b *box) lookAtDocuments() {
 	}
 	document("trust", docs.Trust, health.Degraded)
 	document("policy", docs.Policy, health.Degraded)
+	document("revoked", docs.Revoked, health.Degraded)
 }
 
 // look brings the figures of the network parts to the registry.
@@ -413,6 +430,9 @@ func (n *network) describe(v *health.Box) {
 	if t := n.box.documents.Status().Trust; t.Version > 0 {
 		v.Trust = health.DocumentState{Version: t.Version, Issued: t.Issued}
 	}
+	if r := n.box.documents.Status().Revoked; r.Version > 0 {
+		v.Proofs.Revoked = health.DocumentState{Version: r.Version, Issued: r.Issued}
+	}
 	for i := range v.Sets {
 		if st := n.data(v.Sets[i].Set); st.Target > 0 {
 			v.Sets[i].Fetch = health.Fetch{
@@ -427,8 +447,9 @@ func (n *network) state() wire.State {
 	v := n.box.view()
 	s := wire.State{
 		Time: v.Now.UnixMilli(), Version: v.Version, Decides: v.CanDecide, Clock: v.Clock.String(), Trust: v.Trust.Version,
-		Policy: &wire.PolicyState{ID: v.Policy.ID, Ver: v.Policy.Version},
-		Data:   map[string]wire.SetState{},
+		Revoked: v.Proofs.Revoked.Version,
+		Policy:  &wire.PolicyState{ID: v.Policy.ID, Ver: v.Policy.Version},
+		Data:    map[string]wire.SetState{},
 	}
 	for _, c := range v.Components {
 		if c.Level == health.OK {

@@ -51,7 +51,7 @@ func (b *box) declare() {
 	for _, s := range b.cfg.Sets {
 		b.health.Declare("data:"+s.Name, health.Aside, "")
 	}
-	for _, name := range []string{"policy", "shadow", "trust", "passes", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
+	for _, name := range []string{"policy", "shadow", "trust", "revoked", "passes", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
 		b.health.Declare(name, health.Aside, "")
 	}
 }

@@ -182,7 +182,7 @@ func (b *box) openProofs() error {
 		b.log.Error("passes for one entry are checked by hand", "error", err)
 		b.storeErr.spent, spent = err, nil
 	}
-	b.proofs = newProofs(b.cfg.Site.ID, b.cfg.Site.Gate, nil, spent)
+	b.proofs = newProofs(b.cfg.Site.ID, b.cfg.Site.Gate, b.cfg.Site.Zones, spent)
 	var journal cache.PassageJournal
 	if b.records != nil {
 		journal = b.records
