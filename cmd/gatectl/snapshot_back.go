@@ -41,8 +41,13 @@ before.`,
 				return err
 			}
 			folder := dataset.NewFolder(args[0])
-			if _, err := newest(folder); err != nil {
+			from, err := newest(folder)
+			if err != nil {
 				return err
+			}
+			if from.BackFrom > 0 && to >= from.Ver {
+				return hint.New("gatectl snapshot build makes a new version of the list that is right",
+					"the set has gone back from version %d to %d already, and goes from there no further up", from.BackFrom, from.Ver)
 			}
 			key, err := signer.open(cmd)
 			if err != nil {
@@ -68,6 +73,9 @@ before.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "set %s goes back from version %d to version %d\n\nNext: gatectl snapshot publish %s --broker mqtt://BROKER:1883\n",
 				m.Aud, m.BackFrom, m.Ver, args[0])
+			if was := m.Base.KeyID; was != from.Base.KeyID {
+				fmt.Fprintf(cmd.ErrOrStderr(), "note: version %d is under the secret %s, and gates go back only if they hold it; ingest hands out the newest two of the set\n", m.Ver, was)
+			}
 			return nil
 		},
 	}
