@@ -32,7 +32,7 @@ already stays as it is; to replace a signing key, move its file away first.
 
   root.jwe             the offline key that signs trust lists. Keep it, and do this
                        step, on a machine without network (--only root)
-  snapshot, policy, ack .jwe   the keys that sign day by day
+  snapshot, policy, ack, pass .jwe   the keys that sign day by day
   *.pub                their public parts; trust publish needs these and root.jwe
   set-NAME.jwk         the secret of a data set (--set), also needed by every box
   entry-SITE.jwk       the secret of the entries of a site (--site), needed by its boxes
@@ -48,7 +48,7 @@ all boxes have that version the file before can be moved away.`,
 		Example: `  gatectl keygen --dir keys --site hn01 --set vn
   gatectl keygen --dir keys --next --set vn
   gatectl keygen --dir usb/root --only root
-  gatectl keygen --dir keys --only snapshot,policy,ack --passphrase-file pass`,
+  gatectl keygen --dir keys --only snapshot,policy,ack,pass --passphrase-file pass`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			roles, err := wantedRoles(only)
@@ -219,7 +219,7 @@ func keygenNext(cmd *cobra.Command, ring keyring.Ring, sets, sites []string) err
 		fmt.Fprintf(out, "gatectl trust publish --keys %s --site %s --broker mqtt://BROKER:1883\n", ring.Path(""), site)
 	case hasRoot:
 		fmt.Fprint(out, "keep this folder on a machine without network, and at central:\n"+
-			"      gatectl keygen --only snapshot,policy,ack --set SET --site SITE\n")
+			"      gatectl keygen --only snapshot,policy,ack,pass --set SET --site SITE\n")
 	case len(publics) > 0:
 		var files []string
 		for _, k := range publics {

@@ -71,7 +71,7 @@ policy publish, ingest.`,
 		return hint.Wrap(err, cmd.CommandPath()+" --help shows the flags")
 	})
 	root.AddCommand(
-		keygenCommand(), trustCommand(), snapshotCommand(), policyCommand(),
+		keygenCommand(), trustCommand(), snapshotCommand(), policyCommand(), passCommand(),
 		watchCommand(), ingestCommand(), verifyCommand(), demoCommand(), versionCommand(),
 	)
 	return root

@@ -664,3 +664,26 @@ func TestPassportKID(t *testing.T) {
 		}
 	}
 }
+
+// TestSignerOpens: what this key signed for this audience, and nothing else.
+func TestSignerOpens(t *testing.T) {
+	s, other := newSigner(t, "pass-1", RolePass), newSigner(t, "pass-1", RolePass)
+	sign := func(s Signer, aud string) []byte {
+		doc, err := s.Sign(TypeRevoked, payload(TypeRevoked, func(m map[string]any) { m["aud"] = aud }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(doc)
+	}
+	if p, err := s.Open(TypeRevoked, "hn01", sign(s, "hn01")); err != nil || len(p) == 0 {
+		t.Errorf("its own: %v", err)
+	}
+	for name, doc := range map[string][]byte{"another key": sign(other, "hn01"), "another site": sign(s, "hn02"), "nothing": nil} {
+		if _, err := s.Open(TypeRevoked, "hn01", doc); err == nil {
+			t.Errorf("%s was opened", name)
+		}
+	}
+	if _, err := s.Open(TypePolicy, "hn01", sign(s, "hn01")); err == nil {
+		t.Error("another type was opened")
+	}
+}

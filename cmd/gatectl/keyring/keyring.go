@@ -36,7 +36,7 @@ import (
 
 // Roles are the roles that this version has work for, the root first.
 func Roles() []signed.Role {
-	return []signed.Role{signed.RoleRoot, signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck}
+	return []signed.Role{signed.RoleRoot, signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck, signed.RolePass}
 }
 
 // Ring is a folder of keys.

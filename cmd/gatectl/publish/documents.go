@@ -1,12 +1,15 @@
 package publish
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"gateagent/agent/policy"
+	"gateagent/sync/mqttlink"
 	"gateagent/sync/signed"
 	"gateagent/sync/wire"
 )
@@ -30,6 +33,34 @@ func SignPolicy(key signed.Signer, p *policy.Policy, h policy.Header) (string, e
 		return "", fmt.Errorf("write the policy: %w", err)
 	}
 	return key.Sign(signed.TypePolicy, payload)
+}
+
+// SignRevoked checks a list of what is revoked and signs it.
+func SignRevoked(key signed.Signer, r wire.Revoked) (string, error) {
+	payload, err := r.Marshal()
+	if err != nil {
+		return "", err
+	}
+	return key.Sign(signed.TypeRevoked, payload)
+}
+
+// Revoked gives the list of what is revoked that the broker has for a site,
+// if the key signed it, whatever its exp; ok is false if there is none of that
+// kind.
+func (s *Session) Revoked(ctx context.Context, site string, key signed.Signer) (list wire.Revoked, ok bool, err error) {
+	got, err := s.Link.Retained(ctx, s.Topics.Revoked(site), absentWait)
+	if errors.Is(err, mqttlink.ErrNothingRetained) || err == nil && len(got) == 0 {
+		return list, false, nil
+	}
+	if err != nil {
+		return list, false, fmt.Errorf("ask for what is revoked: %w", err)
+	}
+	payload, err := key.Open(signed.TypeRevoked, site, got)
+	if err != nil {
+		return list, false, nil //nolint:nilerr // not ours: as if there were none
+	}
+	list, err = wire.ParseRevoked(payload)
+	return list, err == nil, nil
 }
 
 // SignManifest checks a manifest and signs it.

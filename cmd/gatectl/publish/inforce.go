@@ -12,8 +12,8 @@ import (
 // as a broker does that is killed before it saves. States are not verified: a
 // wrong one makes a number higher than it had to be, and no more.
 type InForce struct {
-	mu            sync.Mutex // guards all following
-	trust, policy Version
+	mu                     sync.Mutex // guards all following
+	trust, policy, revoked Version
 }
 
 // Version is a version and the gate that has it in force; 0 for none.
@@ -51,6 +51,7 @@ func (f *InForce) take(topics wire.Topics, topic string, body []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	raise(&f.trust, s.Trust)
+	raise(&f.revoked, s.Revoked)
 	if s.Policy != nil {
 		raise(&f.policy, s.Policy.Ver)
 	}
@@ -68,4 +69,11 @@ func (f *InForce) Policy() Version {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.policy
+}
+
+// Revoked gives the highest version of the list of what is revoked.
+func (f *InForce) Revoked() Version {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.revoked
 }
