@@ -96,6 +96,12 @@ func edit(t *testing.T, changes map[string]any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return edited(t, doc, changes)
+}
+
+// edited gives any document with such changes.
+func edited(t testing.TB, doc []byte, changes map[string]any) []byte {
+	t.Helper()
 	var tree map[string]any
 	if err := json.Unmarshal(doc, &tree); err != nil {
 		t.Fatal(err)

@@ -107,6 +107,10 @@ func (p *picture) latest(a aspect, age int64) {
 // base must not wrap round.
 func (p *Policy) paint(f *gate.Facts, m *moment) (pic picture) {
 	today := int64(m.today)
+	result := pic.newest
+	if !m.known { // what lies ahead by that clock may well be past
+		result = pic.latest
+	}
 	age := today - int64(f.Base) - int64(f.Word.Offset())
 	switch f.Word.Kind() {
 	case gate.FactCompleted:
@@ -114,9 +118,9 @@ func (p *Policy) paint(f *gate.Facts, m *moment) (pic picture) {
 	case gate.FactBegun:
 		pic.dose(firstDose, age)
 	case gate.FactRecovered:
-		pic.newest(recovered, age)
+		result(recovered, age)
 	case gate.FactPositive:
-		pic.newest(positive, age)
+		result(positive, age)
 	case gate.FactQuarantine:
 		pic.latest(quarantine, age)
 	}
@@ -131,17 +135,17 @@ func (p *Policy) paint(f *gate.Facts, m *moment) (pic picture) {
 			}
 		}
 		if e.Recovered != 0 {
-			pic.newest(recovered, today-int64(e.Recovered))
+			result(recovered, today-int64(e.Recovered))
 		}
 		if e.Positive != 0 {
-			pic.newest(positive, today-int64(e.Positive))
+			result(positive, today-int64(e.Positive))
 		}
 		if e.Quarantine != 0 {
 			pic.latest(quarantine, today-int64(e.Quarantine))
 		}
 		for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
 			if t := &e.Tests[i]; t.Positive {
-				pic.newest(positive, today-int64(p.day(int64(t.Sampled)*60_000)))
+				result(positive, today-int64(p.day(int64(t.Sampled)*60_000)))
 			}
 		}
 	}

@@ -1,0 +1,200 @@
+package policy_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/policy"
+)
+
+// TestMonotoneFacts: over the same product, what must not help does not help
+// and what must not hurt does not hurt.
+func TestMonotoneFacts(t *testing.T) {
+	for name, x := range statedPolicies(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var at [5]*policy.Policy
+			for level := range at {
+				at[level] = x.policy.AtLevel(level)
+			}
+			wrong := 0
+			everything(x.rules, func(v variant, s scanned) {
+				// Levels and clocks between these differ in nothing here.
+				sampled := (s.level == 1 || s.level == 4) && (s.clock == gate.ClockFloor || s.clock == gate.ClockCentral) &&
+					(s.dataAge <= 0 || s.dataAge == x.rules.hard+1)
+				if wrong > 20 || !sampled || !s.found || s.missing {
+					return
+				}
+				p := at[s.level]
+				// Both sides have extras, so that only the one fact differs.
+				s.extras = true
+				is := strictOf[p.Decide(s.inputs()).Verdict]
+				compare := func(what string, change func(*scanned), mayHelp, mayHurt bool) {
+					y := s
+					y.tests, y.lists = slices.Clone(s.tests), slices.Clone(s.lists)
+					change(&y)
+					then := strictOf[p.Decide(y.inputs()).Verdict]
+					if then < is && !mayHelp || then > is && !mayHurt {
+						wrong++
+						t.Errorf("%s, then %s: kind %d aged %d, level %d, clock %v, data %d: %d, then %d", v.name, what, s.kind, s.age, s.level, s.clock, s.dataAge, is, then)
+					}
+				}
+				longer := func(to int) func(*scanned) { return func(y *scanned) { y.confined = to } }
+				if s.confined != none {
+					compare("a longer quarantine", longer(s.confined-1), false, true)
+					compare("a much longer quarantine", longer(s.confined-100), false, true)
+				} else {
+					compare("a quarantine", longer(0), false, true)
+				}
+				if s.positive == none {
+					compare("a positive result today", func(y *scanned) { y.positive = 0 }, false, true)
+				}
+				compare("on the deny list", func(y *scanned) { y.lists = append(y.lists, listed{"deny", true}) }, false, true)
+				compare("an own window that is over", func(y *scanned) { y.outsideOwn = true }, false, true)
+				if s.first == none && x.rules.oldest == 0 {
+					for _, n := range []int{0, 13, 14, 100} {
+						compare("a first dose", func(y *scanned) { y.first = n }, true, false)
+					}
+				}
+				if s.completed == none && x.rules.oldest == 0 {
+					for _, n := range []int{0, 1, 13, 14, 100} {
+						compare("a completing dose", func(y *scanned) { y.completed = n }, true, false)
+					}
+				}
+				if s.last == none {
+					for _, n := range []int{0, 1, 100} { // a booster, also with a longest age
+						compare("a booster", func(y *scanned) { y.last = n }, true, false)
+					}
+				}
+				if s.recovered == none && s.kind != 2 {
+					compare("a recovery", func(y *scanned) { y.recovered = 1 }, true, false)
+				}
+				compare("a negative test", func(y *scanned) { y.tests = append(y.tests, tested{true, false, 60}) }, true, false)
+				compare("a positive test", func(y *scanned) { y.tests = append(y.tests, tested{true, true, 60}) }, false, true)
+				if !s.passport {
+					compare("a passport", func(y *scanned) {
+						y.passport, y.event, y.dose, y.of, y.ppDay = true, gate.PassportVaccination, 2, 2, 100
+					}, true, false)
+					compare("a stranger's passport", func(y *scanned) {
+						y.passport, y.stranger, y.event, y.dose, y.of, y.ppDay = true, true, gate.PassportVaccination, 2, 2, 100
+					}, false, false)
+				}
+				compare("a doubt", func(y *scanned) { y.doubts, y.mismatch = 2, true }, false, true)
+				compare("an expired card", func(y *scanned) { y.expired = true }, false, true)
+				if s.code == gate.KindCCCD {
+					compare("a phone", func(y *scanned) { y.code = gate.KindQRQG }, false, true)
+				}
+			})
+		})
+	}
+}
+
+// TestZeroOpensNothing: no zero value, of inputs or of parts of them, opens a
+// gate, and under no policy do any inputs panic.
+func TestZeroOpensNothing(t *testing.T) {
+	for name, x := range statedPolicies(t) {
+		for level := range 6 {
+			p := x.policy.AtLevel(level)
+			for kind := range gate.CredentialKind(12) {
+				for clock := gate.ClockNone; clock <= gate.ClockCentral; clock++ {
+					in := gate.Inputs{Now: now.UnixMilli(), Credential: kind, Clock: clock}
+					check := func(what string, in gate.Inputs) {
+						if d := p.Decide(in); d.Verdict.Opens() {
+							t.Errorf("%s level %d, %v, clock %v, %s: %v %v", name, level, kind, clock, what, d.Verdict, d.ReasonList())
+						}
+					}
+					check("nothing", in)
+					in.Pass.Proof = gate.ProofGood
+					check("a pass that says nothing", in)
+					in.Pass.Kind = gate.PassVisitor
+					check("a pass without times", in)
+					in.Pass = gate.Pass{Proof: gate.ProofBad, Kind: gate.PassVisitor, To: 1<<32 - 1}
+					check("a bad pass that does not say why", in)
+					in.Pass = gate.Pass{Kind: gate.PassVisitor, To: 1<<32 - 1}
+					check("a pass that was not verified", in)
+					in.Pass = gate.Pass{}
+					in.Passport = gate.Passport{Proof: gate.ProofGood, Matched: true}
+					check("a passport that says nothing", in)
+					in.Passport.Event = gate.PassportVaccination
+					check("a vaccination without doses", in)
+					in.Passport.Event = gate.PassportRecovery
+					check("a recovery without days", in)
+				}
+			}
+		}
+		if d := x.policy.AtLevel(0).Decide(gate.Inputs{Credential: gate.KindPass, Pass: gate.Pass{Proof: gate.ProofGood, Kind: gate.PassVisitor, To: 1<<32 - 1}, Clock: gate.ClockCentral}); d.Verdict.Opens() {
+			t.Errorf("%s at no level: %v", name, d.Verdict)
+		}
+	}
+}
+
+// TestAnythingAtAll: hostile inputs of every dimension neither panic nor open
+// for whom nothing speaks.
+func TestAnythingAtAll(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	names := []string{"deny", "watch", "staff", "escort", "press", "banned", "", "x"}
+	for name, x := range statedPolicies(t) {
+		for range 60_000 {
+			in := gate.Inputs{
+				Now: int64(rnd.Uint64()), Direction: gate.Direction(rnd.Uint32()), Credential: gate.CredentialKind(rnd.Uint32N(12)),
+				Flags: gate.ClaimFlags(rnd.Uint32()), CardExpires: gate.Day(rnd.Uint32()),
+				Facts: gate.Facts{
+					Found: rnd.IntN(2) == 0, Word: gate.Word(rnd.Uint32()), Base: gate.Day(rnd.Uint32()),
+					HasExtras: rnd.IntN(2) == 0, CardMismatch: rnd.IntN(2) == 0,
+				},
+				Passport: gate.Passport{
+					Proof: gate.Proof(rnd.Uint32N(4)), Why: "<script>", Matched: rnd.IntN(2) == 0, Event: gate.PassportEvent(rnd.Uint32N(6)),
+					Dose: uint8(rnd.Uint32()), Of: uint8(rnd.Uint32()), Day: gate.Day(rnd.Uint32()), From: gate.Day(rnd.Uint32()), To: gate.Day(rnd.Uint32()),
+				},
+				Pass: gate.Pass{
+					Proof: gate.Proof(rnd.Uint32N(4)), Why: "'; --", Kind: gate.PassKind(rnd.Uint32N(8)), From: gate.Minute(rnd.Uint32()), To: gate.Minute(rnd.Uint32()),
+					Window: gate.Window{From: gate.Day(rnd.Uint32()), To: gate.Day(rnd.Uint32()), Weekdays: uint8(rnd.Uint32()), Start: uint16(rnd.Uint32()), End: uint16(rnd.Uint32())},
+				},
+				Passages: gate.Passages{In: int64(rnd.Uint64()), Out: int64(rnd.Uint64())},
+				DataAge:  int64(rnd.Uint64()), Clock: gate.ClockLevel(rnd.Uint32N(8)),
+			}
+			if rnd.IntN(2) == 0 {
+				in.Now = now.UnixMilli()
+			}
+			e := &in.Facts.Extras
+			e.TestN, e.ListN = uint8(rnd.Uint32()), uint8(rnd.Uint32())
+			e.FirstDose, e.Completed, e.LastDose = gate.Day(rnd.Uint32()), gate.Day(rnd.Uint32()), gate.Day(rnd.Uint32())
+			e.Recovered, e.Positive, e.Quarantine = gate.Day(rnd.Uint32()), gate.Day(rnd.Uint32()), gate.Day(rnd.Uint32())
+			for i := range e.Lists {
+				e.Lists[i] = gate.Membership{List: names[rnd.IntN(len(names))], Window: in.Pass.Window}
+			}
+			for i := range e.Tests {
+				e.Tests[i] = gate.Test{Kind: gate.TestKind(rnd.Uint32N(5)), Positive: rnd.IntN(2) == 0, Sampled: gate.Minute(rnd.Uint32())}
+			}
+			d := x.policy.Decide(in)
+			if d != x.policy.Decide(in) {
+				t.Fatalf("%s: two decisions", name)
+			}
+			named := in.Credential == gate.KindCCCD || in.Credential == gate.KindCC || in.Credential == gate.KindQRQG && !in.Flags.Has(gate.FlagMasked)
+			passed := in.Credential == gate.KindPass && (in.Pass.Proof == gate.ProofGood || in.Pass.Why == gate.ReasonPassSpent)
+			clock := in.Clock >= gate.ClockRTC && in.Clock <= gate.ClockCentral
+			if d.Verdict.Opens() && (!clock || !passed && (!named || in.DataAge < 0)) {
+				t.Fatalf("%s: opened: %+v", name, in)
+			}
+			for _, r := range d.ReasonList() {
+				if !slices.Contains(gate.Reasons(), r) {
+					t.Fatalf("%s: a reason from outside: %q", name, r)
+				}
+			}
+		}
+		// Few of them, because it allocates much: explaining never panics.
+		for range 2000 {
+			in := gate.Inputs{
+				Now: int64(rnd.Uint64()), Credential: gate.CredentialKind(rnd.Uint32N(12)), Clock: gate.ClockLevel(rnd.Uint32N(8)), DataAge: int64(rnd.Uint64()),
+				Facts: gate.Facts{Found: true, Word: gate.Word(rnd.Uint32()), Base: gate.Day(rnd.Uint32()), HasExtras: true}, CardExpires: gate.Day(rnd.Uint32()),
+			}
+			in.Facts.Extras.ListN, in.Facts.Extras.TestN = uint8(rnd.Uint32()), uint8(rnd.Uint32())
+			e := x.policy.Explain(in)
+			if e.Decision != x.policy.Decide(in) || len(e.Account(policy.English).Steps) == 0 {
+				t.Fatalf("%s: %+v explained otherwise", name, in)
+			}
+		}
+	}
+}
