@@ -18,8 +18,9 @@ func policyCommand() *cobra.Command {
 people may do at each level of a site. The one built into every gate is
 `+policy.DefaultID+` at level 4.
 
-Write one by changing what "gatectl policy check --json" prints; see with check what it
-does, with replay what it would have changed for the people who came; then publish it.`, policyCheckCommand(), policyReplayCommand(), policyPublishCommand())
+Write one by putting parts into it with merge; see with check what it does, with diff
+what it changes, with replay what it would have changed for the people who came; then
+publish it. docs/policy.md goes the whole way once.`, policyCheckCommand(), policyMergeCommand(), policyDiffCommand(), policyReplayCommand(), policyPublishCommand())
 }
 
 // builtIn names the built-in policy where a file could be named.
@@ -61,7 +62,7 @@ func parsePolicy(cmd *cobra.Command, name string) (*policy.Policy, error) {
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, hint.Wrap(fmt.Errorf("read the policy: %w", err), "gatectl policy check --json > "+name+" begins one with the built-in policy")
+		return nil, hint.Wrap(fmt.Errorf("read the policy: %w", err), "gatectl policy merge "+builtIn+" PART --out "+name+" begins one")
 	}
 	if info.Size() > maxPolicyFile {
 		return nil, fmt.Errorf("%s is too large for a policy", name)
@@ -75,6 +76,11 @@ func parsePolicy(cmd *cobra.Command, name string) (*policy.Policy, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	return draft(cmd, name, b)
+}
+
+// draft reads a policy document and says all that is wrong with it.
+func draft(cmd *cobra.Command, name string, b []byte) (*policy.Policy, error) {
 	p, err := policy.ParseDraft(b)
 	if problems, ok := errors.AsType[policy.Problems](err); ok {
 		for _, problem := range problems {
