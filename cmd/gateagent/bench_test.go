@@ -88,6 +88,8 @@ type settings struct {
 	lanes      string         // TOML
 	logLevel   string         // info
 	rules      *policy.Policy // that may come into force beside the built-in one
+	shadow     *policy.Policy // on trial; shadowFile is its file
+	shadowFile string
 }
 
 // bench is one box on the bench: its folder, its settings, its addresses.
@@ -128,7 +130,7 @@ func newBench(t testing.TB, s settings) *bench {
 		// All of 127/8 is this machine: an address for each box needs no
 		// search for a free port.
 		listen: fmt.Sprintf("127.%d.%d.%d:8080", 1+rand.N(254), rand.N(256), 1+rand.N(254)),
-		rules:  rulesOf(s.rules),
+		rules:  rulesOf(s.rules, s.shadow),
 	}
 	b.write(s)
 	return b
@@ -153,6 +155,9 @@ func (b *bench) write(s settings) {
 	fmt.Fprintf(&c, "[log]\nlevel = %q\n\n", or(s.logLevel, "info"))
 	if s.entryKey != "" {
 		fmt.Fprintf(&c, "[keys]\nentry_file = %q\n\n", s.entryKey)
+	}
+	if s.shadowFile != "" {
+		fmt.Fprintf(&c, "[policy]\nshadow_file = %q\n\n", s.shadowFile)
 	}
 	if s.keyless {
 		fmt.Fprint(&c, "[[set]]\nname = \"vn\"\n\n")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/passport/specimen"
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/cache/block"
@@ -37,6 +38,7 @@ type office struct {
 	broker *brokertest.Broker
 	topics wire.Topics
 	keys   map[signed.Role]signed.Signer
+	health *specimen.Issuer // signs vaccine passports
 	pins   *central.Pins
 	ledger *ledger
 	rules  *policy.Policy // as published
@@ -70,7 +72,7 @@ func newOffice(t testing.TB) *office {
 	}
 	now := time.Now()
 	trust := signed.Trust{Aud: site, Ver: 1, Iat: now.Unix(), Exp: now.Add(time.Hour).Unix()}
-	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleAck, signed.RolePolicy, signed.RoleSnapshot} {
+	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleAck, signed.RolePolicy, signed.RoleSnapshot, signed.RolePass} {
 		key, err := signed.NewSigner(string(role)+"-1", role)
 		if err != nil {
 			t.Fatal(err)
@@ -80,23 +82,46 @@ func newOffice(t testing.TB) *office {
 			trust.Keys = append(trust.Keys, key.TrustKey())
 		}
 	}
+	if o.health, err = specimen.NewIssuer(); err != nil {
+		t.Fatal(err)
+	}
+	kid, spki := o.health.KID()
+	trust.Keys = append(trust.Keys, signed.TrustKey{Kid: kid, Role: signed.RolePassport, Alg: signed.AlgES256, Key: spki})
 	list, err := json.Marshal(trust)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.broker.Publish(o.topics.Trust(site), o.sign(signed.TypeTrust, signed.RoleRoot, list), true)
 
+	o.publishPolicy(policy.MaxLevel, nil)
+	return o
+}
+
+// publishPolicy publishes the policy, for a site at a level. change may alter
+// its document; nil: as it is.
+func (o *office) publishPolicy(level int, change func(doc map[string]any)) {
+	o.t.Helper()
+	now := time.Now()
 	h := policy.Header{Audience: site, Version: 3, Issued: now, Expires: now.Add(time.Hour)}
-	text, err := policy.Default().Marshal(h)
+	text, err := policy.Default().AtLevel(level).Marshal(h)
 	if err != nil {
-		t.Fatal(err)
+		o.t.Fatal(err)
 	}
-	text = []byte(strings.Replace(string(text), `"clock": "rtc"`, `"clock": "floor"`, 1))
+	text = []byte(strings.ReplaceAll(string(text), `"clock": "rtc"`, `"clock": "floor"`))
+	if change != nil {
+		var doc map[string]any
+		if err := json.Unmarshal(text, &doc); err != nil {
+			o.t.Fatal(err)
+		}
+		change(doc)
+		if text, err = json.Marshal(doc); err != nil {
+			o.t.Fatal(err)
+		}
+	}
 	if o.rules, err = policy.Parse(text); err != nil {
-		t.Fatal(err)
+		o.t.Fatal(err)
 	}
 	o.broker.Publish(o.topics.Policy(site), o.sign(signed.TypePolicy, signed.RolePolicy, text), true)
-	return o
 }
 
 // newSecret draws a key.

@@ -68,10 +68,12 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 				Class   string   `json:"class"`
 				Reasons []string `json:"reasons"`
 				Inputs  string   `json:"inputs"`
-				Policy  struct {
-					ID      string `json:"id"`
-					Version uint64 `json:"version"`
-				} `json:"policy"`
+				Policy  named    `json:"policy"`
+				Shadow  *struct {
+					Policy  named    `json:"policy"`
+					Verdict string   `json:"verdict"`
+					Reasons []string `json:"reasons"`
+				} `json:"shadow"`
 			} `json:"data"`
 		}
 		if err := json.Unmarshal(body, &entry); err != nil {
@@ -81,7 +83,7 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 		if slices.Contains(d.Reasons, string(gate.ReasonStoreFault)) || slices.Contains(d.Reasons, string(gate.ReasonRecordFault)) {
 			continue // decided by on_fault, not by a policy
 		}
-		p := rules[gate.PolicyRef{ID: d.Policy.ID, Version: d.Policy.Version}]
+		p := rules[gate.PolicyRef(d.Policy)]
 		if p == nil {
 			t.Errorf("entry %d was decided by %+v, which was never in force", d.Seq, d.Policy)
 			continue
@@ -94,17 +96,33 @@ func replay(t testing.TB, events []record.Event, rules policies) (judged int) {
 		if err != nil {
 			t.Fatalf("entry %d: %v", d.Seq, err)
 		}
-		again := p.Decide(in)
-		reasons := []string{}
-		for _, r := range again.ReasonList() {
-			reasons = append(reasons, string(r))
-		}
+		again, reasons := decide(p, in)
 		if again.Verdict.String() != d.Verdict || again.Class.String() != d.Class || !slices.Equal(reasons, d.Reasons) {
 			t.Errorf("entry %d says %s %s %v; its inputs give %v %v %v", d.Seq, d.Verdict, d.Class, d.Reasons, again.Verdict, again.Class, reasons)
+		}
+		if s := d.Shadow; s != nil {
+			again, reasons := decide(rules[gate.PolicyRef(s.Policy)], in)
+			if again.Verdict.String() != s.Verdict || !slices.Equal(reasons, s.Reasons) {
+				t.Errorf("the shadow of entry %d says %s %v; its inputs give %v %v", d.Seq, s.Verdict, s.Reasons, again.Verdict, reasons)
+			}
 		}
 		judged++
 	}
 	return judged
+}
+
+// named is a policy as entries name it.
+type named struct {
+	ID      string `json:"id"`
+	Version uint64 `json:"version"`
+}
+
+func decide(p *policy.Policy, in gate.Inputs) (d gate.Decision, reasons []string) {
+	d, reasons = p.Decide(in), []string{}
+	for _, r := range d.ReasonList() {
+		reasons = append(reasons, string(r))
+	}
+	return d, reasons
 }
 
 // passages says what is wrong with the passages of a journal, "" for nothing:
