@@ -101,6 +101,7 @@ func writeBox(w io.Writer, b health.Box) {
 	gauge("gate_policy_level", uint64(max(b.Policy.Level, 0)))
 	gauge("gate_policy_built_in", yes(b.Policy.BuiltIn))
 	gauge("gate_trust_version", b.Trust.Version)
+	gauge("gate_revoked_version", b.Proofs.Revoked.Version)
 	gauge("gate_clock_level", uint64(b.Clock))
 	gauge("gate_queue_entries", b.Journal.Queue())
 	if !b.Journal.Oldest.IsZero() {

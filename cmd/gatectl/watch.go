@@ -173,7 +173,11 @@ func describeState(s wire.State) string {
 	for _, set := range slices.Sorted(mapKeys(s.Data)) {
 		parts = append(parts, fmt.Sprintf("set %s/%d", set, s.Data[set].Ver)+describeWay(s.Data[set]))
 	}
-	parts = append(parts, fmt.Sprintf("trust %d", s.Trust), "clock "+orDash(s.Clock))
+	parts = append(parts, fmt.Sprintf("trust %d", s.Trust))
+	if s.Revoked > 0 {
+		parts = append(parts, fmt.Sprintf("revoked %d", s.Revoked))
+	}
+	parts = append(parts, "clock "+orDash(s.Clock))
 	return strings.Join(parts, ", ")
 }
 
