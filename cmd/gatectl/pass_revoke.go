@@ -81,8 +81,8 @@ func (l *revokedFlags) publish(cmd *cobra.Command, register *passes.Register, ke
 		if err := retain(ctx, s, topic, compact); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "list version %d published on %s: %s revoked, %d spent; %s\n", version, topic,
-			count(len(list.Passes), "pass"), len(list.Spent), count(len(list.Passports), "passport"))
+		fmt.Fprintf(cmd.OutOrStdout(), "list version %d published on %s: passes revoked %d, spent %d; passports revoked %d\n", version, topic,
+			len(list.Passes), len(list.Spent), len(list.Passports))
 		return nil
 	})
 }

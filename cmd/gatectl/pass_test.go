@@ -1,8 +1,20 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"gateagent/agent/gate"
+	"gateagent/agent/pass"
+	"gateagent/agent/record"
+	"gateagent/cmd/gatectl/keyring"
+	"gateagent/sync/brokertest"
+	"gateagent/sync/signed"
+	"gateagent/sync/wire"
 )
 
 func TestPassTimes(t *testing.T) {
@@ -63,5 +75,76 @@ func TestPassHours(t *testing.T) {
 		if _, err := readWeekdays(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
+	}
+}
+
+// TestPassTravels: a pass for one entry at two gates is used at one, and the
+// list says so, once.
+func TestPassTravels(t *testing.T) {
+	broker := brokertest.Start(t)
+	dir := t.TempDir()
+	keys, entries, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "entries.jsonl"), filepath.Join(dir, "pass")
+	if err := os.WriteFile(secret, []byte("a fictional passphrase\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctl := func(args ...string) string {
+		t.Helper()
+		var out, complaint strings.Builder
+		args = append(args, "--passphrase-file", secret)
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &complaint); code != 0 {
+			t.Fatalf("gatectl %s: %s", strings.Join(args[:2], " "), complaint.String())
+		}
+		return out.String()
+	}
+	ctl("keygen", "--dir", keys, "--only", "pass", "--site", "hn01")
+	var id pass.ID
+	for _, gates := range []string{"north", "north,south"} { // the second travels
+		out := ctl("pass", "issue", "--keys", keys, "--site", "hn01", "--name", "Tám", "--until", "4h", "--single", "--gate", gates)
+		text, _, _ := strings.Cut(strings.TrimPrefix(out, "pass "), ":")
+		var err error
+		if id, err = pass.ParseID(text); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+	}
+	_, key, err := signed.LoadSecret(filepath.Join(keys, "entry-hn01.jwk"), signed.EntrySet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := record.FromEntry(record.Origin{Site: "hn01", Gate: "north"}, record.Epoch{1}, 1, gate.Entry{
+		Time: time.Now(), Lane: "main", Verdict: gate.Allow, Reasons: []gate.Reason{gate.ReasonPass}, Credential: gate.KindPass,
+		Subject: gate.NewPseudonymer(key).OfPass(id), HasSubject: true, Policy: gate.PolicyRef{ID: "p", Version: 1}, DataAge: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, err := record.Link{Seq: 1, Record: r}.Event()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := json.Marshal(event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(entries, append(line, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spent := []string{"pass", "spent", "--keys", keys, "--site", "hn01", "--entries", entries, "--broker", broker.URL()}
+	if out := ctl(spent...); !strings.Contains(out, ": passes revoked 0, spent 1;") {
+		t.Errorf("at first: %s", out)
+	}
+	if out := ctl(spent...); out != "" {
+		t.Errorf("again: %s", out)
+	}
+	signer, err := keyring.Open(keys).Signer(signed.RolePass, []byte("a fictional passphrase"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := signer.Open(signed.TypeRevoked, "hn01", broker.Retained("gate/v1/hn01/revoked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := wire.ParseRevoked(payload)
+	if err != nil || len(list.Spent) != 1 || list.Spent[0].ID != wire.PassID(id) || list.Spent[0].Exp < time.Now().Unix() || len(list.Passes) != 0 {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
