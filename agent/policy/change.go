@@ -202,12 +202,17 @@ func (p *Policy) instants(in *gate.Inputs) []int64 {
 		}
 		p.edges(w, in, add)
 	}
-	test := func(t *gate.Test) { add((int64(t.Sampled) + int64(p.testHours(t.Kind))*60 + 1) * 60_000) }
+	test := func(t *gate.Test) {
+		sampled := int64(t.Sampled) * 60_000
+		midnight(int64(p.day(sampled)))
+		add(sampled)
+		add(sampled + (int64(p.testHours(t.Kind))*60+1)*60_000)
+	}
 	dose, oldest, recovered := int64(p.params.DoseDays), int64(p.params.MaxDoseAge), int64(p.params.RecoveredDays)
-	days := []int64{int64(in.Facts.Day()), int64(in.Passport.Day), int64(in.CardExpires) - 0}
+	days := []int64{int64(in.Facts.Day()), int64(in.Passport.Day), int64(in.CardExpires)}
 	if f := &in.Facts; f.HasExtras {
 		e := &f.Extras
-		days = append(days, int64(e.FirstDose), int64(e.Completed), int64(e.LastDose), int64(e.Recovered), int64(e.Quarantine))
+		days = append(days, int64(e.FirstDose), int64(e.Completed), int64(e.LastDose), int64(e.Recovered), int64(e.Positive), int64(e.Quarantine))
 		for i := range e.Tests[:min(int(e.TestN), len(e.Tests))] {
 			test(&e.Tests[i])
 		}

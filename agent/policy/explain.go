@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"gateagent/agent/gate"
@@ -93,12 +94,12 @@ func (s Step) Changed() bool { return s.First || s.From != s.To }
 type Fact struct {
 	Kind FactKind
 	Day  gate.Day // 0 where the fact has none
-	// Days is the age in calendar days, Hours of a test in whole hours; below
-	// zero they lie ahead.
-	Days, Hours int64
-	Test        gate.TestKind
-	Positive    bool // of a test
-	List        string
+	// Days is the age in calendar days, Hours and Minutes that of tests and
+	// passages, each rounded down; below zero they lie ahead.
+	Days, Hours, Minutes int64
+	Test                 gate.TestKind
+	Positive             bool // of a test
+	List                 string
 	// InForce says whether the window of a list or of a person takes in the
 	// moment; true for other facts.
 	InForce bool
@@ -120,7 +121,7 @@ const (
 	FactWindow          FactKind = "window"
 	FactCardExpiry      FactKind = "card_expiry"
 	FactPassportEvent   FactKind = "passport"
-	FactLastEntry       FactKind = "last_entry" // Hours: since
+	FactLastEntry       FactKind = "last_entry"
 	FactLastExit        FactKind = "last_exit"
 )
 
@@ -147,7 +148,7 @@ func (t *trace) start(c gate.Class, v gate.Verdict, why gate.Reason, _ int) {
 }
 
 func (t *trace) step(why gate.Reason, from, to gate.Verdict) {
-	if t == nil {
+	if t == nil || from == to && slices.ContainsFunc(t.steps, func(s Step) bool { return s.Reason == why }) {
 		return
 	}
 	t.steps = append(t.steps, Step{Module: ModuleOf(why), Reason: why, From: from, To: to})
@@ -177,7 +178,7 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 			facts = append(facts, Fact{Kind: kind, Day: day, Days: int64(m.today) - int64(day), InForce: true})
 		}
 	}
-	ago := func(ms int64) int64 { return floorDiv(in.Now-ms, 3_600_000) }
+	ago := func(ms int64) int64 { return floorDiv(in.Now-ms, 60_000) }
 	f := &in.Facts
 	wordKinds := map[gate.FactKind]FactKind{
 		gate.FactCompleted: FactCompletingDose, gate.FactRecovered: FactRecovery, gate.FactBegun: FactFirstDose,
@@ -204,7 +205,7 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 			ms := int64(t.Sampled) * 60_000
 			day := p.day(ms)
 			facts = append(facts, Fact{
-				Kind: FactTest, Day: day, Days: int64(m.today) - int64(day), Hours: ago(ms), Test: t.Kind, Positive: t.Positive, InForce: true,
+				Kind: FactTest, Day: day, Days: int64(m.today) - int64(day), Minutes: ago(ms), Test: t.Kind, Positive: t.Positive, InForce: true,
 			})
 		}
 		for i := range e.Lists[:min(int(e.ListN), len(e.Lists))] {
@@ -221,7 +222,7 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 		fact := Fact{Kind: FactPassportEvent, Day: pp.Day, Days: int64(m.today) - int64(pp.Day), InForce: pp.Matched}
 		if pp.Event == gate.PassportTest {
 			ms := int64(pp.Test.Sampled) * 60_000
-			fact.Day, fact.Hours, fact.Test, fact.Positive = p.day(ms), ago(ms), pp.Test.Kind, pp.Test.Positive
+			fact.Day, fact.Minutes, fact.Test, fact.Positive = p.day(ms), ago(ms), pp.Test.Kind, pp.Test.Positive
 			fact.Days = int64(m.today) - int64(fact.Day)
 		}
 		facts = append(facts, fact)
@@ -233,8 +234,11 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 	}{{FactLastEntry, in.Passages.In}, {FactLastExit, in.Passages.Out}} {
 		if x.at > 0 {
 			day := p.day(x.at)
-			facts = append(facts, Fact{Kind: x.kind, Day: day, Days: int64(m.today) - int64(day), Hours: ago(x.at), InForce: true})
+			facts = append(facts, Fact{Kind: x.kind, Day: day, Days: int64(m.today) - int64(day), Minutes: ago(x.at), InForce: true})
 		}
+	}
+	for i := range facts {
+		facts[i].Hours = floorDiv(facts[i].Minutes, 60)
 	}
 	return facts
 }

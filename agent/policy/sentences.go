@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,18 +43,8 @@ func (l Lang) sayf(t Text, args ...any) string { return fmt.Sprintf(l.of(t), arg
 // decided and what else was found, the facts with their age, data and clock,
 // and what would have changed the outcome.
 func (e Explanation) Sentences(l Lang) []string {
-	out := []string{l.outcome(&e)}
-	for _, s := range e.Steps {
-		out = append(out, l.step(s, e.Level))
-	}
-	for _, f := range e.Facts {
-		out = append(out, l.fact(f))
-	}
-	out = append(out, l.data(&e))
-	for _, c := range e.Changes {
-		out = append(out, l.change(c))
-	}
-	return out
+	a := e.Account(l)
+	return slices.Concat([]string{a.Outcome}, a.Steps, a.Facts, []string{a.Data}, a.Changes)
 }
 
 func (l Lang) verdict(v gate.Verdict) string {
@@ -118,6 +109,17 @@ func (l Lang) days(n int64) string {
 	return l.sayf(Text{"còn %d ngày", "%d days ahead"}, -n)
 }
 
+// minutes says how long ago an instant was, in hours where that is clearer.
+func (l Lang) minutes(n int64) string {
+	switch {
+	case n < 0:
+		return l.of(Text{"sau lúc đó", "later than that"})
+	case n < 120:
+		return l.sayf(Text{"%d phút trước", "%d minutes before"}, n)
+	}
+	return l.sayf(Text{"%d giờ trước", "%d hours before"}, n/60)
+}
+
 func (l Lang) fact(f Fact) string {
 	inForce := l.of(Text{"đang có hiệu lực", "in force"})
 	if !f.InForce {
@@ -134,10 +136,10 @@ func (l Lang) fact(f Fact) string {
 			result = Text{"dương tính", "positive"}
 		}
 		return l.sayf(Text{
-			"Xét nghiệm %s %s, lấy mẫu %v: %d giờ trước.", "A %s test, %s, sampled on %v: %d hours before.",
-		}, f.Test, l.of(result), f.Day, f.Hours)
+			"Xét nghiệm %s %s, lấy mẫu %v: %s.", "A %s test, %s, sampled on %v: %s.",
+		}, l.of(testWords[f.Test]), l.of(result), f.Day, l.minutes(f.Minutes))
 	case FactLastEntry, FactLastExit:
-		return l.sayf(Text{"%s: %d giờ trước.", "%s: %d hours before."}, l.of(factWords[f.Kind]), f.Hours)
+		return fmt.Sprintf("%s: %s.", l.of(factWords[f.Kind]), l.minutes(f.Minutes))
 	}
 	what := l.of(factWords[f.Kind])
 	if f.Day == 0 {
@@ -173,7 +175,11 @@ func (l Lang) change(c Change) string {
 	case ChangeUntil:
 		return l.sayf(Text{"Kết quả này giữ đến %s, sau đó: %s.", "This outcome holds until %s, then: %s."}, at, then)
 	case ChangePCR, ChangeAntigen:
-		return l.sayf(Text{"Với xét nghiệm %s âm tính trong %d giờ: %s.", "With a negative %s test within %d hours: %s."}, string(c.Kind), c.Hours, then)
+		kind := gate.TestPCR
+		if c.Kind == ChangeAntigen {
+			kind = gate.TestAntigen
+		}
+		return l.sayf(Text{"Với xét nghiệm %s âm tính trong %d giờ: %s.", "With a negative %s test within %d hours: %s."}, l.of(testWords[kind]), c.Hours, then)
 	case ChangeCompleted:
 		return l.sayf(Text{"Nếu đã tiêm đủ liều từ %d ngày trước: %s.", "With the series completed %d days before: %s."}, c.Days, then)
 	case ChangeRecovered:

@@ -105,3 +105,9 @@ var changeWords = map[ChangeKind]Text{
 	ChangeLeaveFirst: {"Nếu trước đó đã qua chiều ngược lại", "With a passage the other way before"},
 	ChangeOtherPass:  {"Với giấy qua cổng còn hiệu lực", "With a pass that counts"},
 }
+
+var testWords = map[gate.TestKind]Text{
+	gate.TestPCR:     {"PCR", "PCR"},
+	gate.TestAntigen: {"kháng nguyên", "antigen"},
+	gate.TestOther:   {"loại khác", "other"},
+}
