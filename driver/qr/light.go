@@ -126,10 +126,10 @@ func (l *light) at(x, y float32) (mean, scale float32) {
 // between gives the whole number below f, from 0 to n-1, and how far f is beyond
 // it.
 func between(f float32, n int) (i int, rest float32) {
-	if f <= 0 {
+	if !(f > 0) { // nor is it a number near a model's horizon
 		return 0, 0
 	}
-	if i = int(f); i >= n-1 {
+	if i = int(f); uint(i) >= uint(n-1) { // beyond an int, i is negative
 		return n - 1, 0
 	}
 	return i, f - float32(i)
@@ -149,10 +149,25 @@ func (l *light) take(out, plane []float32) {
 
 // along gives mean and scale at each pixel of a row, until it is called again.
 func (l *light) along(y int) (means, scales []float32) {
+	means, scales = l.row[:l.w], l.row[l.w:2*l.w]
+	l.pieces(y, func(from, end int, m, s, dm, ds float32) {
+		to, too := means[from:end], scales[from:end]
+		too = too[:len(to)]
+		for k := range to {
+			to[k], too[k] = m, s
+			m += dm
+			s += ds
+		}
+	})
+	return means, scales
+}
+
+// pieces cuts a row where the middles of cells are: between, mean and scale go
+// straight, from m and s on by dm and ds a pixel.
+func (l *light) pieces(y int, piece func(from, end int, m, s, dm, ds float32)) {
 	n := l.columns
 	j, v := between((float32(y)+0.5)/float32(l.cell)-0.5, l.rows)
 	a, b := j*n, min(j+1, l.rows-1)*n
-	means, scales = l.row[:l.w], l.row[l.w:2*l.w]
 	step := 1 / float32(l.cell)
 	mean := l.mean[a] + (l.mean[b]-l.mean[a])*v
 	scale := l.scale[a] + (l.scale[b]-l.scale[a])*v
@@ -163,16 +178,8 @@ func (l *light) along(y int) (means, scales []float32) {
 		nextScale := l.scale[a+c] + (l.scale[b+c]-l.scale[a+c])*v
 		dm, ds := (nextMean-mean)*step, (nextScale-scale)*step
 		beyond := float32(x) + 0.5 - (float32(i)-0.5)*float32(l.cell)
-		m, s := mean+beyond*dm, scale+beyond*ds
 		end := min(i*l.cell+l.cell/2, l.w)
-		to, too := means[x:end], scales[x:end]
-		too = too[:len(to)]
-		for k := range to {
-			to[k], too[k] = m, s
-			m += dm
-			s += ds
-		}
+		piece(x, end, mean+beyond*dm, scale+beyond*ds, dm, ds)
 		mean, scale, x = nextMean, nextScale, end
 	}
-	return means, scales
 }

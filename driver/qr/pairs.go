@@ -80,7 +80,7 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 	// One patch holds all six places.
 	reach := 1.3*hypot(dx, dy) + 6*module
 	cx, cy := (a.x+b.x)/2, (a.y+b.y)/2
-	if !p.cut(g, window{int(cx - reach), int(cy - reach), int(cx + reach), int(cy + reach)}, module, a.light) {
+	if !p.cut(g, window{int(cx - reach), int(cy - reach), int(cx + reach), int(cy + reach)}, module, keepToSeek, a.light) {
 		return false
 	}
 	p.takeLight()

@@ -22,6 +22,12 @@ type patch struct {
 // maxPatch bounds the pixels of a patch.
 const maxPatch = 1 << 20
 
+// Pixels a module has left in a patch.
+const (
+	keepToRead = 3.5
+	keepToSeek = 2.0 // enough for a finder pattern
+)
+
 // Of the local mean: its reach in modules, and what is added to the deviation
 // so that a flat ground is not blown up to noise.
 const (
@@ -30,10 +36,11 @@ const (
 )
 
 // cut takes a window out of the picture, without taking its light out. module is
-// the expected module size in pixels, light the polarity.
-func (p *patch) cut(g *frame.Gray, w window, module float32, light bool) bool {
+// the expected module size in pixels, keep how many of them a module must have
+// left, light the polarity.
+func (p *patch) cut(g *frame.Gray, w window, module, keep float32, light bool) bool {
 	w = w.clip(g)
-	p.scale = max(1, int(module/3.5))
+	p.scale = max(1, int(module/keep))
 	p.left, p.top = w.left, w.top
 	p.w, p.h = (w.right-w.left)/p.scale, (w.bottom-w.top)/p.scale
 	if p.w < 16 || p.h < 16 || p.w*p.h > maxPatch {
@@ -96,6 +103,23 @@ func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
 	s := p.scale
 	k := 1 / float32(s*s)
 	at := (p.top+y*s)*g.Stride + p.left
+	switch s { // those of most patches, without a loop for each pixel
+	case 2:
+		a, b := g.Pix[at:][:2*len(out)], g.Pix[at+g.Stride:][:2*len(out)]
+		for x := range out {
+			u, v := a[2*x:2*x+2], b[2*x:2*x+2]
+			out[x] = float32(int32(u[0])+int32(u[1])+int32(v[0])+int32(v[1])) * k
+		}
+		return
+	case 3:
+		a, b, c := g.Pix[at:][:3*len(out)], g.Pix[at+g.Stride:][:3*len(out)], g.Pix[at+2*g.Stride:][:3*len(out)]
+		for x := range out {
+			u, v, w := a[3*x:3*x+3], b[3*x:3*x+3], c[3*x:3*x+3]
+			out[x] = float32(int32(u[0])+int32(u[1])+int32(u[2])+int32(v[0])+int32(v[1])+int32(v[2])+
+				int32(w[0])+int32(w[1])+int32(w[2])) * k
+		}
+		return
+	}
 	for x := range out {
 		var sum uint32
 		for i := range s {
@@ -111,18 +135,19 @@ func (p *patch) shrinkRow(g *frame.Gray, y int, out []float32) {
 // at interpolates a plane of the patch, its edge pixels going on for ever.
 func (p *patch) at(plane []float32, x, y float32) float32 {
 	x, y = x-0.5, y-0.5
-	if x < 0 {
+	// Near a model's horizon a place may be as far away as numbers go, or none.
+	if !(x >= 0) {
 		x = 0
 	}
-	if y < 0 {
+	if !(y >= 0) {
 		y = 0
 	}
 	ix, iy := int(x), int(y)
 	fx, fy := x-float32(ix), y-float32(iy)
-	if ix > p.w-2 {
+	if uint(ix) > uint(p.w-2) { // what is beyond an int has become negative
 		ix, fx = p.w-2, 1
 	}
-	if iy > p.h-2 {
+	if uint(iy) > uint(p.h-2) {
 		iy, fy = p.h-2, 1
 	}
 	q := plane[iy*p.w+ix:]

@@ -23,6 +23,14 @@ const (
 	// local deviation of preparedGain.
 	preparedMiddle = 128
 	preparedGain   = 60
+	preparedMost   = 2 * preparedGain
+
+	// Means and scales in whole numbers: grey levels, and what they become.
+	meanBits  = 9
+	scaleBits = 8
+	meanUnit  = 1 << meanBits
+	bitUnit   = 1 << scaleBits
+	scaleUnit = preparedGain * bitUnit
 )
 
 // bench is where a place is prepared for the second stage.
@@ -99,12 +107,17 @@ func (b *bench) normalise(to *frame.Gray) {
 	l.spread()
 	to.Reset(g.Width, g.Height)
 	for y := range g.Height {
-		means, scales := l.along(y)
 		in, out := g.Row(y), to.Row(y)
-		means, scales, out = means[:len(in)], scales[:len(in)], out[:len(in)]
-		for x, v := range in {
-			n := (float32(v) - means[x]) * scales[x]
-			out[x] = uint8(int32(preparedMiddle - 0.5 + preparedGain*min(max(n, -2), 2)))
-		}
+		l.pieces(y, func(from, end int, m, s, dm, ds float32) {
+			mean, meanStep := int32(m*meanUnit), int32(dm*meanUnit)
+			scale, scaleStep := int32(s*scaleUnit), int32(ds*scaleUnit)
+			part := out[from:end]
+			for x, v := range in[from:end][:len(part)] {
+				n := ((int32(v)*meanUnit-mean)*scale + preparedMiddle*meanUnit*bitUnit - meanUnit*bitUnit/2) >> (meanBits + scaleBits)
+				part[x] = uint8(min(max(n, preparedMiddle-preparedMost), preparedMiddle+preparedMost))
+				mean += meanStep
+				scale += scaleStep
+			}
+		})
 	}
 }

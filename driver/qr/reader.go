@@ -265,7 +265,7 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 	if r.pixels <= 0 || r.tries <= 0 {
 		return code, far, false
 	}
-	if !r.fitter.patch.cut(g, t.window(module, known), module, t.corner.light) {
+	if !r.fitter.patch.cut(g, t.window(module, known), module, keepToRead, t.corner.light) {
 		return code, far, false
 	}
 	fits := r.fits

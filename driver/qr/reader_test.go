@@ -258,6 +258,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		bounded(t, r.(*reader))
 		for _, c := range codes {
 			if c.Readable() && (len(c.Text) == 0 || !bytes.Equal(bytes.ToValidUTF8(c.Text, nil), c.Text)) {
 				t.Fatalf("text of %d bytes", len(c.Text))

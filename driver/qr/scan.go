@@ -46,6 +46,9 @@ const maxRaw = 20000
 // find scans the rows of a window of the picture.
 func (s *scanner) find(g *frame.Gray, b *blocks, w window) {
 	s.raw, s.hits = s.raw[:0], s.hits[:0]
+	if len(b.scan) == 0 { // not one block
+		return
+	}
 	left, right := w.left/blockSize, min((w.right+blockSize-1)/blockSize, b.columns)
 	for y := w.top + s.step/2; y < w.bottom && len(s.raw) < maxRaw; y += s.step {
 		by := min(y/blockSize, b.rows-1)

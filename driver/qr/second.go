@@ -119,6 +119,7 @@ const (
 	maxRegions = 2
 	maxAlone   = 2  // finders about which a code is sought
 	aloneReach = 60 // modules
+	largeAlone = 4  // pixels a module from which half the size shows as much
 	maxKept    = 6  // finders; of more in a picture that was not read, no code is
 	// A place is worth the second stage if a finder was confirmed there, or if
 	// it has row hits of good contrast, many more than the picture around it,
@@ -146,7 +147,11 @@ func (r *reader) second(g *frame.Gray) {
 		done++
 		reach := int(min(max(aloneReach*f.module, 80), regionSide))
 		w := window{int(f.x) - reach, int(f.y) - reach, int(f.x) + reach, int(f.y) + reach}.clip(g)
-		if r.look(g, w, f.module, preparations[:]) {
+		ways := preparations[:]
+		if f.module >= largeAlone {
+			ways = ways[1:]
+		}
+		if r.look(g, w, f.module, ways) {
 			return
 		}
 	}
@@ -196,6 +201,9 @@ func (r *reader) near(f finder, i int) bool {
 // look prepares a place in the ways given and says whether a code was read.
 // module is how large modules may be in pixels, 0 if that is not known.
 func (r *reader) look(g *frame.Gray, w window, module float32, ways []preparation) bool {
+	if min(w.right-w.left, w.bottom-w.top) < leastSide {
+		return false
+	}
 	for i := range ways {
 		p := &ways[i]
 		if p.shrink > 1 && module > 0 && module < 2*float32(p.shrink) {

@@ -43,7 +43,7 @@ func TestStages(t *testing.T) {
 	}
 	tr := &triples[0]
 	module := (tr.corner.module + tr.right.module + tr.lower.module) / 3
-	if !r.fitter.patch.cut(&g, tr.window(module, false), module, tr.corner.light) {
+	if !r.fitter.patch.cut(&g, tr.window(module, false), module, keepToRead, tr.corner.light) {
 		t.Fatal("no patch")
 	}
 	r.fitter.patch.takeLight()
