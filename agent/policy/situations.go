@@ -232,6 +232,16 @@ func (w *world) facts() (rows []situation) {
 	add("quarantine until today", w.with(gate.FactQuarantine, 0))
 	add("quarantine until yesterday", w.with(gate.FactQuarantine, 1))
 	add("vaccinated, in quarantine until today", extra(w.with(gate.FactCompleted, 3000), func(e *gate.Extras) { e.Quarantine = w.today }))
+	add("vaccinated and recovered", extra(w.with(gate.FactCompleted, 3000), func(e *gate.Extras) { e.Recovered = w.today - 1 }))
+	add("positive and in quarantine", extra(w.with(gate.FactPositive, 1), func(e *gate.Extras) { e.Quarantine = w.today }))
+	add("positive and on the list deny", member(w.with(gate.FactPositive, 1), "deny", gate.Window{}))
+	add("in quarantine and on the list deny", member(w.with(gate.FactQuarantine, 0), "deny", gate.Window{}))
+	add("a first dose and a negative PCR test", extra(w.with(gate.FactBegun, 3000), func(e *gate.Extras) {
+		e.AddTest(gate.Test{Kind: gate.TestPCR, Sampled: gate.MinuteOf(w.at)})
+	}))
+	add("recovered and a negative PCR test", extra(w.with(gate.FactRecovered, 1), func(e *gate.Extras) {
+		e.AddTest(gate.Test{Kind: gate.TestPCR, Sampled: gate.MinuteOf(w.at)})
+	}))
 	add("a fact dated tomorrow", w.with(gate.FactCompleted, -1))
 	needs := w.with(gate.FactCompleted, 3000)
 	needs.Facts.Word |= 1 << 15

@@ -232,6 +232,11 @@ func (w *world) dates() (rows []situation) {
 	for _, at := range slices.CompactFunc(all, time.Time.Equal) {
 		when := at.In(w.zone).Format("2006-01-02 15:04:05")
 		rows = w.each(rows, when, func(in *gate.Inputs) { in.Now = at.UnixMilli(); moveFacts(in, w, at) })
+		// On the way out no hours are asked that could hide the rest.
+		rows = w.each(rows, when+", on the way out", func(in *gate.Inputs) {
+			in.Now, in.Direction = at.UnixMilli(), gate.DirectionOut
+			moveFacts(in, w, at)
+		})
 		rows = append(rows, situation{"a visitor's pass, " + when, w.pass(gate.PassVisitor, at)})
 	}
 	return rows
