@@ -321,7 +321,11 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{string(doc), `{`, `[]`, `{"actions":{"GREEN":{"1":"ALLOW"}}}`, `{"id":"x","id":"y"}`} {
+	everything, err := os.ReadFile("testdata/everything.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{string(doc), string(everything), `{`, `[]`, `{"actions":{"GREEN":{"1":"ALLOW"}}}`, `{"id":"x","id":"y"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
