@@ -31,6 +31,11 @@ type Decision struct {
 	Opened     bool
 	Late       bool   // the record was not durable within record.wait
 	RelayFault string // a code, empty when the relay obeyed
+	// VI and EN are the sentence for the person.
+	VI, EN string
+	// Needs says what the second half of a two-step scan has to be: "card",
+	// "passport"; empty: there is none.
+	Needs string
 	// Took is the time from the frame (or last byte) handed over to the relay
 	// told, or to the verdict shown where nothing opens; the others are parts
 	// of it.

@@ -190,6 +190,8 @@ type Decision struct {
 	Opened     bool      `json:"opened"`
 	Late       bool      `json:"late"`
 	RelayFault string    `json:"relay_fault,omitempty"`
+	Text       Text      `json:"text"`            // for the person
+	Needs      string    `json:"needs,omitempty"` // what to show next: card, passport
 	LatencyMS  Latency   `json:"latency_ms"`
 }
 
@@ -277,7 +279,7 @@ func DecisionOf(d feed.Decision) Decision {
 		Verdict: d.Verdict.String(), Class: d.Class.String(), Reasons: []string{},
 		Credential: d.Credential.String(), Subject: d.Subject,
 		Policy: d.Policy.ID, PolicyVer: d.Policy.Version, Clock: d.Clock.String(),
-		Opened: d.Opened, Late: d.Late, RelayFault: d.RelayFault,
+		Opened: d.Opened, Late: d.Late, RelayFault: d.RelayFault, Text: Text{d.VI, d.EN}, Needs: d.Needs,
 		LatencyMS: Latency{Total: ms(d.Took), Decode: ms(d.Decode), Lookup: ms(d.Lookup), Decide: ms(d.Decide), Record: ms(d.Record)},
 	}
 	for _, r := range d.Reasons {

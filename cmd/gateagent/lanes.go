@@ -117,9 +117,10 @@ func (b *box) publish(o lane.Outcome) {
 		Seq: o.Seq, Time: e.Time, Lane: e.Lane, Direction: e.Direction,
 		Verdict: o.Shown.Verdict, Class: o.Shown.Class, Reasons: o.Shown.ReasonList(),
 		Credential: e.Credential, Policy: e.Policy, Clock: e.Clock,
-		Opened: o.Opened, Late: o.Late, RelayFault: o.RelayFault,
+		Opened: o.Opened, Late: o.Late, RelayFault: o.RelayFault, Needs: e.Needs,
 		Took: o.Took, Decode: e.Decode, Lookup: e.Lookup, Decide: e.Decide, Record: o.Record,
 	}
+	d.VI, d.EN = b.rules.Load().Text(o.Shown)
 	if e.HasSubject {
 		d.Subject = e.Subject.String()
 	}

@@ -24,6 +24,9 @@ import (
 const (
 	frameEvery  = 50 * time.Millisecond // 20 pictures a second
 	jpegQuality = 90
+	// sameCode is how long a code has to be out of view to be another scan: a
+	// little more than lane.repeat.
+	sameCode = 3300 * time.Millisecond
 	// gap is how long the lane is empty between two people.
 	gap = 600 * time.Millisecond
 	// patience is how long a person is held before the camera at most.
@@ -141,7 +144,7 @@ func (b *box) untilReady(ctx context.Context) error {
 		if err == nil {
 			last = s
 			if len(s.Sets) == 1 && s.Sets[0].Version == 1 && s.Sets[0].HasKey && s.Policy.Version == 1 &&
-				s.Clock == gate.ClockCentral.String() && well(s, "keys") {
+				s.Clock == gate.ClockCentral.String() && well(s, "keys") && s.Proofs.PassportKeys == 1 && s.Proofs.PassKeys == 1 {
 				return nil
 			}
 		}
@@ -210,7 +213,7 @@ func (b *box) leftover() (n int) {
 
 // show holds a visitor before the camera until the gate has decided, then
 // takes him away. It gives nil when the gate says nothing.
-func (b *box) show(ctx context.Context, v visitor) (*decision, error) {
+func (b *box) show(ctx context.Context, v *visitor) (*decision, error) {
 	until := time.Now().Add(patience)
 	if v.row.none {
 		until = time.Now().Add(emptyFor)
@@ -226,7 +229,11 @@ func (b *box) show(ctx context.Context, v visitor) (*decision, error) {
 			return nil, err
 		}
 	}
-	return got, b.idle(ctx, gap)
+	pause := gap
+	if v.then != nil && v.then.payload == v.payload {
+		pause = sameCode
+	}
+	return got, b.idle(ctx, pause)
 }
 
 // answer waits for a decision until the next picture is due.
@@ -265,12 +272,12 @@ func (b *box) idle(ctx context.Context, d time.Duration) error {
 }
 
 // scene draws a visitor with what he holds.
-func scene(v visitor, shot uint64) qrframes.Scene {
+func scene(v *visitor, shot uint64) qrframes.Scene {
 	s := qrframes.Scene{Seed: v.seed, Shot: shot, Subject: qrframes.Card, Payload: v.payload, View: qrframes.GateView(v.seed)}
 	switch v.row.show {
 	case damaged:
 		s.Damage = qrframes.Ruined
-	case phone:
+	case phone, personalQR, vaccinePass, visitorPass:
 		s.Subject, s.Dark = qrframes.Phone, v.seed%2 == 0
 	case emptyCard:
 		s.Payload = ""

@@ -124,6 +124,7 @@ func (d *demo) run(ctx context.Context) (s Summary, err error) {
 		do   func() error
 	}{
 		{"broker and central start", func() error { return d.startWorld(ctx) }},
+		{"passports and passes of the visitors are signed", func() error { return d.world.equip(rounds) }},
 		{"trust list and policy at level 3 are signed and published", func() error { return d.world.publishRules(ctx) }},
 		{fmt.Sprintf("%d people are reduced, signed and published", crowd+listed(rounds)), func() error {
 			return d.world.publishPeople(ctx, d.Seed, today, slices.Concat(rounds...))
@@ -144,8 +145,10 @@ func (d *demo) run(ctx context.Context) (s Summary, err error) {
 		}
 		d.say("\nlevel %d\n  %-12s %-8s %-12s %9s  %s", level, "verdict", "class", "credential", "ms", "who")
 		for _, v := range rounds[i] {
-			if err := d.present(ctx, v, level); err != nil {
-				return d.summary, err
+			for _, one := range v.shows() {
+				if err := d.present(ctx, one, level); err != nil {
+					return d.summary, err
+				}
 			}
 		}
 	}
@@ -172,7 +175,7 @@ func listed(rounds [][]visitor) int {
 
 // present holds a visitor before the camera until the gate has answered, and
 // judges the answer.
-func (d *demo) present(ctx context.Context, v visitor, level int) error {
+func (d *demo) present(ctx context.Context, v *visitor, level int) error {
 	start := time.Now()
 	got, err := d.box.show(ctx, v)
 	if err != nil {
@@ -204,6 +207,8 @@ func (d *demo) present(ctx context.Context, v visitor, level int) error {
 		note = "   <- WRONG: nothing was shown"
 	case got.Verdict != want.String():
 		note = "   <- WRONG: the truth is " + want.String()
+	case v.row.says(level) != "" && got.Text.EN != v.row.says(level):
+		note = fmt.Sprintf("   <- WRONG: it says %q", got.Text.EN)
 	case v.row.show == card && got.Subject != d.world.subject(v.number):
 		note = "   <- WRONG: another person"
 	case want.Opens() != got.Opened:
@@ -211,6 +216,9 @@ func (d *demo) present(ctx context.Context, v visitor, level int) error {
 	}
 	if note != "" {
 		d.summary.Wrong++
+	}
+	if note == "" && v.row.says(level) != "" {
+		note = "   “" + got.Text.EN + "”"
 	}
 	d.say("  %-12s %-8s %-12s %9.1f  %s%s", got.Verdict, got.Class, got.Credential, got.LatencyMS.Total, v.row.name, note)
 	return nil
@@ -222,10 +230,14 @@ func (d *demo) goOn(ctx context.Context, come []visitor) error {
 	r := rand.New(rand.NewPCG(d.Seed, 99))
 	var err error
 	for err == nil {
-		v := come[r.IntN(len(come))]
-		var got *decision
-		if got, err = d.box.show(ctx, v); err == nil && got != nil {
-			d.say("  %-12s %-8s %-12s %9.1f  %s", got.Verdict, got.Class, got.Credential, got.LatencyMS.Total, v.row.name)
+		for _, v := range come[r.IntN(len(come))].shows() {
+			var got *decision
+			if got, err = d.box.show(ctx, v); err != nil {
+				break
+			}
+			if got != nil {
+				d.say("  %-12s %-8s %-12s %9.1f  %s", got.Verdict, got.Class, got.Credential, got.LatencyMS.Total, v.row.name)
+			}
 		}
 		err = errors.Join(err, d.box.idle(ctx, 2*time.Second))
 	}

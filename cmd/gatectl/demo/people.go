@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gateagent/agent/credential"
 	"gateagent/agent/gate"
 )
 
@@ -21,8 +22,20 @@ const crowd = 100_000
 type visitor struct {
 	row     row
 	number  gate.Number
-	payload string
+	payload string // empty until central has signed it, where it is signed
 	seed    uint64
+
+	family, given string
+	born          time.Time
+	then          *visitor // what the same person shows next; nil: nothing
+}
+
+// shows gives all that a visitor holds before the camera, in order.
+func (v *visitor) shows() (all []*visitor) {
+	for ; v != nil; v = v.then {
+		all = append(all, v)
+	}
+	return all
 }
 
 // The names are made up of common parts; any likeness is chance.
@@ -62,37 +75,64 @@ func visitors(seed uint64, round, each int) []visitor {
 func newVisitor(r *rand.Rand, row row) visitor {
 	year, female := 1950+r.IntN(55), r.IntN(2) == 1
 	v := visitor{row: row, number: number(r, year, female), seed: r.Uint64()}
-	if row.show == phone {
+	v.family, v.given = pick(r, surnames), pick(r, middles)+" "+pick(r, givens)
+	v.born = time.Date(year, time.Month(1+r.IntN(12)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
+	v.show(r, female)
+	if row.then != nil {
+		next := v
+		next.row, next.seed, next.then = *row.then, r.Uint64(), nil
+		next.show(r, female)
+		v.then = &next
+	}
+	return v
+}
+
+// show makes what is in the visitor's code.
+func (v *visitor) show(r *rand.Rand, female bool) {
+	row := v.row
+	switch row.show {
+	case phone:
 		// Everybody's phone shows another code: the same one again within a few
 		// seconds would be the same scan.
 		v.payload, v.number = fmt.Sprintf(row.text, r.IntN(1_000_000)), ""
-		return v
+	case personalQR:
+		v.payload = fmt.Sprintf("******%s|%s|%d-**-**|0|VIDU%012d|", string(v.number[6:]),
+			credential.FoldName(v.family+" "+v.given), v.born.Year(), r.IntN(1_000_000_000_000))
+	case insurance:
+		sex := 1
+		if female {
+			sex = 2
+		}
+		v.payload = fmt.Sprintf("%010d|%x|%s|%d|-|01 - 001|01/01/2024|-|05/01/2024|-|-|4|01/01/2029|0123456789abcdef-0000|4|-|$",
+			r.IntN(10_000_000_000), v.family+" "+v.given, v.born.Format("02/01/2006"), sex)
+	case vaccinePass, visitorPass: // signed later
+	default:
+		v.payload = v.card(r, female)
 	}
-	sex := "Nam"
+}
+
+// card gives what is printed on the visitor's ID card.
+func (v *visitor) card(r *rand.Rand, female bool) string {
+	sex, born := "Nam", v.born
+	if v.row.text != "" { // two contradictions: the other sex and another year
+		female = !female
+		born = born.AddDate(1, 0, 0)
+	}
 	if female {
 		sex = "Nữ"
-	}
-	born := time.Date(year, time.Month(1+r.IntN(12)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
-	if row.text != "" { // two contradictions: the other sex and another year
-		if female {
-			sex = "Nam"
-		} else {
-			sex = "Nữ"
-		}
-		born = born.AddDate(1, 0, 0)
 	}
 	issued := time.Date(2021, time.Month(2+r.IntN(10)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC)
 	old := ""
 	if r.IntN(2) == 0 {
 		old = fmt.Sprintf("%09d", r.IntN(1_000_000_000))
 	}
-	v.payload = fmt.Sprintf("%s|%s|%s %s %s|%s|%s|Số %d, %s, %s|%s", string(v.number), old,
-		pick(r, surnames), pick(r, middles), pick(r, givens), born.Format("02012006"), sex,
+	text := fmt.Sprintf("%s|%s|%s %s|%s|%s|Số %d, %s, %s|%s", string(v.number), old,
+		v.family, v.given, born.Format("02012006"), sex,
 		1+r.IntN(200), pick(r, streets), pick(r, towns), issued.Format("02012006"))
 	if r.IntN(3) == 0 { // the card of 2024 has four more fields
-		v.payload += "||||"
+		text += "||||"
 	}
-	return v
+	return text
 }
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }

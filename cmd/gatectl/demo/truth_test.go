@@ -2,21 +2,28 @@ package demo
 
 import (
 	"bytes"
+	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"gateagent/agent/credential"
 	"gateagent/agent/gate"
+	"gateagent/agent/pass"
+	"gateagent/agent/passport"
 	"gateagent/cmd/gatectl/people"
+	"gateagent/sync/signed"
 )
 
 // The demo must show every verdict and at least 60 scans.
 func TestTruthCoversEveryVerdict(t *testing.T) {
 	seen := map[gate.Verdict]bool{}
 	for _, r := range truth {
-		if !r.none {
-			seen[r.level3], seen[r.level4] = true, true
+		for one := &r; one != nil; one = one.then {
+			if !one.none {
+				seen[one.level3], seen[one.level4] = true, true
+			}
 		}
 	}
 	for _, v := range gate.Verdicts() {
@@ -30,19 +37,67 @@ func TestTruthCoversEveryVerdict(t *testing.T) {
 }
 
 // What is presented must be what the row says: a card that reads as one, with
-// doubts only where the row wants them.
+// doubts only where the row wants them, codes that name nobody, passports and
+// passes that hold.
 func TestVisitorsCarryWhatTheirRowSays(t *testing.T) {
+	kinds := map[shown][]gate.CredentialKind{
+		card: {gate.KindCCCD, gate.KindCC}, damaged: {gate.KindCCCD, gate.KindCC}, emptyCard: {gate.KindCCCD, gate.KindCC},
+		phone: {gate.KindURL, gate.KindVNeIDDynamic, gate.KindUnsupported}, personalQR: {gate.KindQRQG}, insurance: {gate.KindBHYT},
+		vaccinePass: {gate.KindDCC}, visitorPass: {gate.KindPass},
+	}
+	w := &world{signers: map[signed.Role]signed.Signer{}}
+	if err := w.makeKeys(); err != nil {
+		t.Fatal(err)
+	}
+	var rounds [][]visitor
 	for round := range 20 {
-		for _, v := range visitors(uint64(round), round, 1) {
-			c := credential.Parse([]byte(v.payload))
-			isCard := c.Kind == gate.KindCCCD || c.Kind == gate.KindCC
-			switch {
-			case v.row.show == phone && isCard:
-				t.Errorf("%s: the phone's code is taken for a card", v.row.name)
-			case v.row.show != phone && (!isCard || c.Number != v.number):
-				t.Errorf("%s: the payload is no card of that number", v.row.name)
-			case v.row.show != phone && (c.Warnings.Doubts() >= 2) != (v.row.text != ""):
-				t.Errorf("%s: %d doubts", v.row.name, c.Warnings.Doubts())
+		rounds = append(rounds, visitors(uint64(round), round, 1))
+	}
+	if err := w.equip(rounds); err != nil {
+		t.Fatal(err)
+	}
+	_, spki := w.health.KID()
+	public, err := passport.ParsePublic(spki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, _ := w.health.KID()
+	id, err := hex.DecodeString(kid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passports := passport.NewKeys([]passport.Key{{KID: id, Public: public}}, nil)
+	passes := pass.NewKeys([]pass.Key{{Public: []byte(w.signers[signed.RolePass].TrustKey().Key)}}, nil)
+	for _, come := range rounds {
+		for i := range come {
+			var holder passport.Holder
+			for _, v := range come[i].shows() {
+				c := credential.Parse([]byte(v.payload))
+				if !slices.Contains(kinds[v.row.show], c.Kind) {
+					t.Errorf("%s: %v", v.row.name, c.Kind)
+				}
+				isCard := c.Kind == gate.KindCCCD || c.Kind == gate.KindCC
+				switch {
+				case isCard && c.Number != v.number:
+					t.Errorf("%s: a card of another number", v.row.name)
+				case isCard && (c.Warnings.Doubts() >= 2) != (v.row.text != ""):
+					t.Errorf("%s: %d doubts", v.row.name, c.Warnings.Doubts())
+				case isCard && holder.Name != "" && !holder.Matches(c.Name, c.Born):
+					t.Errorf("%s: not the holder", v.row.name)
+				case !isCard && c.Number != "":
+					t.Errorf("%s: it names somebody", v.row.name)
+				}
+				switch v.row.show {
+				case vaccinePass:
+					r := passports.Verify([]byte(v.payload), time.Now())
+					if holder = r.Holder; r.Proof != gate.ProofGood {
+						t.Errorf("%s: %v", v.row.name, r.Why)
+					}
+				case visitorPass:
+					if r := passes.Verify([]byte(v.payload), site, gateID, nil, time.Now()); r.Proof != gate.ProofGood || !r.Single {
+						t.Errorf("%s: %v", v.row.name, r.Why)
+					}
+				}
 			}
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/pass"
+	"gateagent/agent/passport/specimen"
 	"gateagent/agent/policy"
 	"gateagent/agent/record"
 	"gateagent/cmd/gatectl/dataset"
@@ -40,6 +42,7 @@ type world struct {
 
 	embedded *mochi.Server // nil when another broker is used
 	signers  map[signed.Role]signed.Signer
+	health   *specimen.Issuer // signs vaccine passports
 	set      sealed.Secret
 	entry    sealed.Secret
 	session  *publish.Session
@@ -120,12 +123,16 @@ func (*letIn) OnACLCheck(*mochi.Client, string, bool) bool { return true }
 // and entries are written nowhere: central hands them to the gate, which holds
 // them in memory.
 func (w *world) makeKeys() error {
-	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck} {
+	for _, role := range []signed.Role{signed.RoleRoot, signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck, signed.RolePass} {
 		s, err := signed.NewSigner("demo-"+string(role), role)
 		if err != nil {
 			return err
 		}
 		w.signers[role] = s
+	}
+	var err error
+	if w.health, err = specimen.NewIssuer(); err != nil {
+		return err
 	}
 	for _, secret := range []*sealed.Secret{&w.set, &w.entry} {
 		key, err := newKey()
@@ -136,6 +143,42 @@ func (w *world) makeKeys() error {
 	}
 	w.set.Set, w.set.Kid = setName, "demo-"+setName
 	w.entry.Set, w.entry.Kid = signed.EntrySet, "demo-"+signed.EntrySet
+	return nil
+}
+
+// equip signs what visitors show that is signed: a passport of the whole
+// series, and a pass for one entry at this gate. The same pass is shown again
+// by whoever shows it again.
+func (w *world) equip(rounds [][]visitor) error {
+	now := time.Now().Truncate(time.Minute)
+	for _, come := range rounds {
+		for i := range come {
+			text := ""
+			for _, v := range come[i].shows() {
+				var err error
+				switch v.row.show {
+				case vaccinePass:
+					text, err = w.health.Vaccination(specimen.Vaccination{
+						Family: v.family, Given: v.given, Born: v.born, Dose: 2, Of: 2,
+						On: now.AddDate(0, 0, -60), From: now.Add(-time.Hour), To: now.Add(validFor),
+					})
+				case visitorPass:
+					if text == "" {
+						text, err = pass.Issue(w.signers[signed.RolePass].Key, pass.Claims{
+							Kind: gate.PassVisitor, Name: v.family + " " + v.given, Host: "Phòng Ví Dụ",
+							Site: site, Gates: []string{gateID}, Single: true, From: now.Add(-time.Hour), To: now.Add(validFor),
+						})
+					}
+				default:
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				v.payload = text
+			}
+		}
+	}
 	return nil
 }
 
@@ -231,9 +274,11 @@ func (w *world) until(ctx context.Context, within time.Duration, what string, do
 func (w *world) publishRules(ctx context.Context) error {
 	now := time.Now()
 	list := signed.Trust{Aud: site, Ver: 1, Iat: now.Unix(), Exp: now.Add(validFor).Unix()}
-	for _, role := range []signed.Role{signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck} {
+	for _, role := range []signed.Role{signed.RoleSnapshot, signed.RolePolicy, signed.RoleAck, signed.RolePass} {
 		list.Keys = append(list.Keys, w.signers[role].TrustKey())
 	}
+	kid, spki := w.health.KID()
+	list.Keys = append(list.Keys, signed.TrustKey{Kid: kid, Role: signed.RolePassport, Alg: signed.AlgES256, Key: spki})
 	compact, err := publish.SignTrust(w.signers[signed.RoleRoot], list)
 	if err != nil {
 		return err
