@@ -187,6 +187,20 @@ func keep(t testing.TB, path string, entries []gate.Entry) {
 	}
 }
 
+// everything is a policy that says something in every member.
+func everything(t testing.TB) *policy.Policy {
+	t.Helper()
+	doc, err := os.ReadFile("../../../agent/policy/testdata/everything.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.ParseDraft(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // decided makes the entry that a gate would have recorded.
 func decided(p *policy.Policy, in gate.Inputs) gate.Entry {
 	d := p.Decide(in)
@@ -225,39 +239,42 @@ func TestHundredThousand(t *testing.T) {
 	if entries < 100_000 {
 		t.Fatalf("the product has %d members only", entries)
 	}
-	was := policy.Default()
+	was := []*policy.Policy{policy.Default(), everything(t)}
 	all := make([]gate.Entry, 0, entries)
 	for i := range entries {
-		all = append(all, decided(was, inputsOf(dims, i)))
+		all = append(all, decided(was[i/7%2], inputsOf(dims, i)))
 	}
 	path := filepath.Join(t.TempDir(), "entries.jsonl")
 	keep(t, path, all)
 
 	recorded := func(r gate.PolicyRef) replay.Rules {
-		if r == was.Ref() {
-			return was
+		for _, p := range was {
+			if r == p.Ref() {
+				return p
+			}
 		}
 		return nil
 	}
-	tally, _ := read(t, path, replay.Options{New: was, Recorded: recorded, Examples: 3})
-	changed, _, _ := tally.Changed()
+	tally, _ := read(t, path, replay.Options{Recorded: recorded, New: was[1], Examples: 3})
 	if tally.Entries != entries || tally.Again != entries || tally.Tried != entries || tally.Others != 6 {
 		t.Errorf("%d entries, %d decided again, %d tried, %d others", tally.Entries, tally.Again, tally.Tried, tally.Others)
 	}
-	if tally.Differ != 0 || changed != 0 || tally.Reasons != 0 || tally.Bad != 0 {
-		t.Errorf("%d do not come out as recorded, %d changed, %d for other reasons, %d bad lines: %v %v",
-			tally.Differ, changed, tally.Reasons, tally.Bad, tally.Wrong, tally.Problems)
+	if tally.Differ != 0 || tally.Bad != 0 {
+		t.Errorf("%d do not come out as recorded, %d bad lines: %v %v", tally.Differ, tally.Bad, tally.Wrong, tally.Problems)
+	}
+	if changed, _, _ := tally.Changed(); changed == 0 || changed > entries/2 {
+		t.Errorf("the other policy changes %d", changed)
 	}
 
 	// Medians of several runs, again if the machine was busy with other things.
-	const most, runs, tries = 2.0, 5, 4
+	const most, runs, tries = 2.0, 3, 5
 	ratio := 0.0
 	for range tries {
 		var reading, replaying []time.Duration
 		for range runs {
 			_, d := read(t, path, replay.Options{})
 			reading = append(reading, d)
-			_, d = read(t, path, replay.Options{New: was, Recorded: recorded, Examples: 3})
+			_, d = read(t, path, replay.Options{New: was[1], Recorded: recorded, Examples: 3})
 			replaying = append(replaying, d)
 		}
 		slices.Sort(reading)
