@@ -92,6 +92,7 @@ func passRevokeCommand() *cobra.Command {
 		l         revokedFlags
 		passports []string
 		until     string
+		undo      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "revoke ID...",
@@ -103,9 +104,12 @@ they are. A pass stays on the list until it would have expired.
 Without an ID it publishes the list again as it is, for a broker that lost it.
 
 --passport adds vaccine passports, by the first 32 hexadecimal digits of SHA-256 over
-their identifier (the UCI, such as URN:UVCI:01:VN:...), as revocation lists have them.`,
+their identifier (the UCI, such as URN:UVCI:01:VN:...), as revocation lists have them.
+
+--undo takes the passes and passports named off the list again.`,
 		Example: `  gatectl pass revoke 0f3a5c7e9b1d2f48 --site hn01 --broker mqtt://broker:1883
   gatectl pass revoke --passport 2f4e6a8c0b1d3f5e7a9c0b2d4f6e8a0c --site hn01 --broker mqtt://broker:1883
+  gatectl pass revoke 0f3a5c7e9b1d2f48 --undo --site hn01 --broker mqtt://broker:1883
   gatectl pass revoke --site hn01 --broker mqtt://broker:1883`,
 		Args: takes(0, -1),
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -114,16 +118,23 @@ their identifier (the UCI, such as URN:UVCI:01:VN:...), as revocation lists have
 			if err != nil {
 				return err
 			}
-			lines, err := revoked(register, l.site, ids, until, now)
+			if undo && len(ids)+len(passports) == 0 {
+				return hint.New("gatectl pass revoke ID --undo, for example", "--undo says nothing without a pass or passport")
+			}
+			lines, err := revoked(register, l.site, ids, until, undo, now)
 			if err != nil {
 				return err
+			}
+			passport := passes.Passport
+			if undo {
+				passport = passes.PassportRestored
 			}
 			for _, text := range passports {
 				var h wire.PassportHash
 				if err := h.UnmarshalText([]byte(text)); err != nil {
 					return hint.New("printf %s URN:UVCI:... | sha256sum | cut -c 1-32", "--passport: %q is not 32 hexadecimal digits in lower case", text)
 				}
-				lines = append(lines, passes.Line{Time: now.Unix(), Site: l.site, What: passes.Passport, ID: text})
+				lines = append(lines, passes.Line{Time: now.Unix(), Site: l.site, What: passport, ID: text})
 			}
 			if len(lines) > 0 {
 				// Written down first: what could not be published now is
@@ -136,13 +147,14 @@ their identifier (the UCI, such as URN:UVCI:01:VN:...), as revocation lists have
 		},
 	}
 	cmd.Flags().StringSliceVar(&passports, "passport", nil, "hashes of vaccine passports to revoke")
+	cmd.Flags().BoolVar(&undo, "undo", false, "take them off the list again")
 	cmd.Flags().StringVar(&until, "until", "", "when a pass ends that is not in the register: a day")
 	l.add(cmd)
 	return cmd
 }
 
-// revoked gives the lines that take passes back.
-func revoked(register *passes.Register, site string, ids []string, until string, now time.Time) ([]passes.Line, error) {
+// revoked gives the lines that take passes back, or undo that.
+func revoked(register *passes.Register, site string, ids []string, until string, undo bool, now time.Time) ([]passes.Line, error) {
 	var lines []passes.Line
 	for _, text := range ids {
 		id, err := pass.ParseID(strings.TrimSpace(text))
@@ -151,6 +163,8 @@ func revoked(register *passes.Register, site string, ids []string, until string,
 		}
 		line := passes.Line{Time: now.Unix(), Site: site, What: passes.Revoked, ID: id.String()}
 		switch issued, known := register.Find(site, line.ID); {
+		case undo:
+			line.What = passes.Restored
 		case known:
 			line.Exp = issued.Exp
 		case until == "":

@@ -83,6 +83,18 @@ func TestRegister(t *testing.T) {
 	if d := cmp.Diff(want, list); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
 	}
+	if err := r.Add(
+		Line{Site: "hn01", What: Restored, ID: two}, Line{Site: "hn01", What: PassportRestored, ID: strings.Repeat("ab", 16)},
+		Line{Site: "hn01", What: Spent, ID: one, Exp: soon},
+	); err != nil {
+		t.Fatal(err)
+	}
+	if list, err = r.List("hn01", list, now); err != nil || len(list.Passes) != 1 || len(list.Passports) != 0 || len(list.Spent) != 2 {
+		t.Errorf("undone, and one spent: %+v, %v", list, err)
+	}
+	if got := r.Travelling("hn01", now); len(got) != 0 {
+		t.Errorf("spent and still travelling: %+v", got)
+	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}

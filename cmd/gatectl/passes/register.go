@@ -27,7 +27,7 @@ import (
 type Line struct {
 	Time int64  `json:"time"` // Unix seconds
 	Site string `json:"site"`
-	// What is issued, revoked, spent, or passport for one that was revoked.
+	// What says what happened, as below.
 	What string `json:"what"`
 	ID   string `json:"id"` // of the pass; of a passport its hash
 	// Exp is when a pass expires, in Unix seconds.
@@ -38,12 +38,14 @@ type Line struct {
 	Single bool     `json:"single,omitzero"`
 }
 
-// What lines say.
+// What lines say. Of a pass or passport the last word counts.
 const (
-	Issued   = "issued"
-	Revoked  = "revoked"
-	Spent    = "spent"
-	Passport = "passport"
+	Issued           = "issued"
+	Revoked          = "revoked"
+	Restored         = "restored" // revoked by mistake
+	Spent            = "spent"
+	Passport         = "passport"          // a passport was revoked
+	PassportRestored = "passport_restored" // by mistake
 )
 
 const maxLine = 4 << 10
@@ -139,7 +141,7 @@ func (r *Register) Find(site, id string) (Line, bool) {
 func (r *Register) Travelling(site string, now time.Time) []Line {
 	over := map[string]bool{}
 	for _, l := range r.lines {
-		if l.Site == site && (l.What == Spent || l.What == Revoked) {
+		if l.Site == site && l.What == Spent {
 			over[l.ID] = true
 		}
 	}
@@ -176,22 +178,29 @@ func (r *Register) List(site string, before wire.Revoked, now time.Time) (wire.R
 			continue
 		}
 		switch l.What {
-		case Revoked, Spent:
+		case Revoked, Restored, Spent:
 			id, err := pass.ParseID(l.ID)
 			if err != nil {
 				return list, fmt.Errorf("register of passes: %w", err)
 			}
-			if l.What == Revoked {
+			switch l.What {
+			case Revoked:
 				passes[wire.PassID(id)] = l.Exp
-			} else {
+			case Restored:
+				delete(passes, wire.PassID(id))
+			default:
 				spent[wire.PassID(id)] = l.Exp
 			}
-		case Passport:
+		case Passport, PassportRestored:
 			var h wire.PassportHash
 			if err := h.UnmarshalText([]byte(l.ID)); err != nil {
 				return list, fmt.Errorf("register of passes: a passport: %w", err)
 			}
-			passports[h] = true
+			if l.What == Passport {
+				passports[h] = true
+			} else {
+				delete(passports, h)
+			}
 		}
 	}
 	list.Passes, list.Spent = sorted(passes, now), sorted(spent, now)
