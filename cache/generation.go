@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -149,17 +150,53 @@ func openPart(path string) (p part, info setInfo, err error) {
 	}
 	for _, b := range []*bbolt.Bucket{p.blocks, p.extras, p.added, p.addedExtras} {
 		if err == nil && b != nil && b.Root() != 0 { // a small bucket has no page of its own
-			var page [pageSize]byte
-			_, err = file.ReadAt(page[:], int64(b.Root())*pageSize)
-			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%w: it ends before the page of a bucket", ErrDamaged)
-			}
+			err = readTop(file, b)
 		}
 	}
 	if err != nil {
 		return part{}, info, errors.Join(err, p.close())
 	}
 	return p, info, nil
+}
+
+// readTop reads the root page of a bucket into the kernel's memory, and the
+// pages below it where the root has so few that it hardly tells them apart.
+func readTop(file *os.File, b *bbolt.Bucket) error {
+	const (
+		most = 2
+		// of bbolt's pages (its internal/common): flags and count of elements
+		// in the head, number of the page below in an element
+		flagsAt, countAt, headSize = 8, 10, 16
+		branchFlag                 = 1
+		elementSize, pageAt        = 16, 8
+	)
+	var page [pageSize]byte
+	read := func(no uint64) error {
+		_, err := file.ReadAt(page[:], int64(no)*pageSize)
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: it ends before the page of a bucket", ErrDamaged)
+		}
+		return err
+	}
+	if err := read(uint64(b.Root())); err != nil {
+		return err
+	}
+	var below []uint64
+	n := binary.NativeEndian.Uint16(page[countAt:])
+	if binary.NativeEndian.Uint16(page[flagsAt:])&branchFlag != 0 && n <= most {
+		for i := range int(n) {
+			below = append(below, binary.NativeEndian.Uint64(page[headSize+i*elementSize+pageAt:]))
+		}
+	}
+	for _, no := range below {
+		if no >= 1<<31 {
+			return fmt.Errorf("%w: a bucket lies beyond its file", ErrDamaged)
+		}
+		if err := read(no); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *part) close() error {

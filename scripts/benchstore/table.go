@@ -25,6 +25,7 @@ func (r row) ok() bool { return !r.Judged || r.Value <= r.Bar }
 
 type table struct {
 	people uint64
+	first  int // pages of a first cold look-up without extras
 	rows   []row
 }
 
@@ -76,6 +77,7 @@ func (t *table) look(cold, warm result) {
 		first = 3
 	}
 	t.most("opening: pages", float64(cold.OpenPages), 8, "")
+	t.first = cold.FirstPages
 	t.most("first cold look-up: pages", float64(cold.FirstPages), first, "")
 	t.most("cold look-ups 2001 to 3000: pages each", cold.LaterPages, 1.1, "")
 	t.most("anonymous memory while deciding", float64(cold.Anonymous)/mebi, 32, "MiB")
@@ -107,11 +109,8 @@ func (t *table) extras(built, cold, warm result) {
 	t.most("file, one person in ten with extras", t.each(built.File), 12, "B/person")
 	t.most("build with extras: anonymous memory", float64(built.Anonymous)/mebi, 40, "MiB")
 	t.most("build with extras: written", float64(built.Written)/float64(built.File), 1.03, "× file")
-	plain := 4.0
-	if t.people <= small {
-		plain = 3
-	}
-	t.most("first cold look-up with extras: pages", float64(cold.FirstPages), plain+2, "")
+	t.most("first cold look-up with extras: pages", float64(cold.FirstPages), float64(t.first+2), "")
+	t.most("opening with extras: pages", float64(cold.OpenPages), 8, "")
 	t.most("look-up with extras: allocations", warm.Allocations, 0, "")
 	t.most("wrong answers with extras", float64(cold.Wrong+warm.Wrong), 0, "")
 }
