@@ -11,7 +11,11 @@ export CGO_ENABLED ?= 0
 VCS     := $(shell git rev-parse --is-inside-work-tree >/dev/null 2>&1 && echo true || echo false)
 # Pages on the loopback need no HTTP/2; without it the box's program is 0.5 MiB smaller.
 TAGS    := nethttpomithttp2
-RELEASE := -tags $(TAGS) -trimpath -buildvcs=$(VCS) -ldflags "-s -w"
+# What is off the way of a scan is compiled without inlining: 0.35 MiB less.
+COLD    := net net/http crypto/tls crypto/x509 encoding/json text/template regexp/... github.com/go-jose/... \
+           github.com/pelletier/... github.com/spf13/... gateagent/agent/config gateagent/agent/statuspage gateagent/cmd/gateagent
+FLAGS   := -tags $(TAGS) -trimpath -buildvcs=$(VCS) $(foreach p,$(COLD),-gcflags=$(p)=-l)
+RELEASE := $(FLAGS) -ldflags "-s -w"
 TOOL    := $(GO) tool -modfile=scripts/tools/go.mod
 
 .DEFAULT_GOAL := help
@@ -54,7 +58,7 @@ layers: ## who may import whom, and what may ship
 check: lint layers race ## what a change must pass: format, vet, linters, layers, tests with the race detector
 
 cross: ## static binaries for five kinds of box, their sizes, what each module costs
-	$(GO) run ./scripts/cross
+	$(GO) run ./scripts/cross -flags "$(FLAGS)"
 
 bench: ## benchmarks, baselines in the same run
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

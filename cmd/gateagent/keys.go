@@ -298,8 +298,9 @@ func (k *keys) drop(t *setKeys, id string) {
 }
 
 // ready says whether a version may take the place of the one in force. It may
-// not while the box can read the one in force and does not hold the key of the
-// other: then nobody could be looked up any more.
+// not while the box can read the one in force, or may as soon as central has
+// answered after a start, and does not hold the key of the other: then nobody
+// could be looked up any more.
 func (k *keys) ready(g gate.Generation) error {
 	k.mu.Lock()
 	t := k.set(g.Set)
@@ -322,7 +323,9 @@ func (k *keys) ready(g gate.Generation) error {
 	if missing {
 		k.wanted()
 	}
-	if missing && s.HasKey {
+	// After a start no key is here yet: that of the one in force may be on its way.
+	mayCome := s.Version > 0 && s.KeyID != g.KeyID && len(s.Keys) == 0 && inMemory(s)
+	if missing && (s.HasKey || mayCome) {
 		return fmt.Errorf("its key %s is not here; version %d stays in force until it is", g.KeyID, s.Version)
 	}
 	return nil

@@ -302,6 +302,28 @@ func TestRekeying(t *testing.T) {
 	h.lacks("vn vn-6, lists, entry")
 }
 
+// TestRekeyingOverARestart: a version under a key that has not come does not take
+// the place of one whose key has not come yet either.
+func TestRekeyingOverARestart(t *testing.T) {
+	h := newHolder(t, false, false)
+	h.inForce("vn", 1, "vn-1", "memory")
+	next := gate.Generation{Set: "vn", Version: 2, KeyID: "vn-2", KeyInMemory: true}
+	if err := h.ready(next); err == nil {
+		t.Error("it was let in before any key came")
+	}
+	if err := h.ready(gate.Generation{Set: "vn", Version: 2, KeyID: "vn-1", KeyInMemory: true}); err != nil {
+		t.Errorf("under the same key: %v", err)
+	}
+	h.take([]sealed.Secret{secret("vn", "vn-1", 1)})
+	if err := h.ready(next); err == nil {
+		t.Error("it was let in without its key")
+	}
+	h.take([]sealed.Secret{secret("vn", "vn-1", 1), secret("vn", "vn-2", 2)})
+	if err := h.ready(next); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStrictest: the entry key is held as strictly as the strictest of the sets.
 func TestStrictest(t *testing.T) {
 	h := newHolder(t, true, true)

@@ -17,9 +17,6 @@ import (
 
 const limit = 12 << 20
 
-// tags are those of the Makefile: pages on the loopback need no HTTP/2.
-const tags = "nethttpomithttp2"
-
 type box struct{ name, arch, arm string }
 
 var boxes = []box{
@@ -33,19 +30,20 @@ var boxes = []box{
 func main() {
 	out := flag.String("out", "bin/cross", "folder for the binaries")
 	modules := flag.Bool("modules", true, "also say what each module costs (one more build)")
+	flags := flag.String("flags", "-trimpath", "flags of go build, as the Makefile has them")
 	flag.Parse()
-	if err := run(*out, *modules); err != nil {
+	if err := run(*out, strings.Fields(*flags), *modules); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string, modules bool) error {
+func run(out string, flags []string, modules bool) error {
 	fmt.Printf("%-28s %9s  %s\n", "gateagent", "MiB", "of 12 MiB")
 	var failed []string
 	for _, b := range boxes {
 		path := filepath.Join(out, "gateagent-"+b.name)
-		if err := build(b, path, "-s -w"); err != nil {
+		if err := build(b, path, flags, "-s -w"); err != nil {
 			return err
 		}
 		st, err := os.Stat(path)
@@ -66,7 +64,7 @@ func run(out string, modules bool) error {
 		fmt.Printf("%-28s %9.2f  %3.0f %%%s\n", path, float64(st.Size())/(1<<20), 100*float64(st.Size())/limit, note)
 	}
 	if modules {
-		if err := costs(out); err != nil {
+		if err := costs(out, flags); err != nil {
 			return err
 		}
 	}
@@ -76,12 +74,9 @@ func run(out string, modules bool) error {
 	return nil
 }
 
-func build(b box, path, ldflags string) error {
-	vcs := "-buildvcs=true"
-	if err := exec.Command("git", "rev-parse", "--is-inside-work-tree").Run(); err != nil {
-		vcs = "-buildvcs=false"
-	}
-	cmd := exec.Command("go", "build", "-tags", tags, "-trimpath", vcs, "-ldflags", ldflags, "-o", path, "./cmd/gateagent")
+func build(b box, path string, flags []string, ldflags string) error {
+	args := slices.Concat([]string{"build"}, flags, []string{"-ldflags", ldflags, "-o", path, "./cmd/gateagent"})
+	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, "GOARM="+b.arm)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -109,9 +104,9 @@ func isStatic(path string) (bool, error) {
 // costs adds up symbol sizes by module in an armv7 build with symbols. Tables
 // that the linker makes for all (pclntab, type links) stand in a row of their
 // own.
-func costs(out string) error {
+func costs(out string, flags []string) error {
 	path := filepath.Join(out, "gateagent-armv7.sym")
-	if err := build(box{"armv7", "arm", "7"}, path, ""); err != nil {
+	if err := build(box{"armv7", "arm", "7"}, path, flags, ""); err != nil {
 		return err
 	}
 	defer os.Remove(path)
