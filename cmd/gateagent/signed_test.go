@@ -260,3 +260,72 @@ func TestLastPassagesSurviveARestart(t *testing.T) {
 	present(in, 2, "cccd ALLOW vaccinated")
 	a.stop()
 }
+
+// TestPassesThatCannotBeKept: where it cannot be written down that a pass was
+// used, or what was written is lost, passes for one entry are for the guard and
+// all else goes on.
+func TestPassesThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.publishPeople(10)
+	o.publishPolicy(1, nil)
+	pty := drivertest.NewPTY(t)
+	b := newBench(t, o.settings(quickLane("main", pty.Path)))
+	b.survive(pty)
+	if err := os.MkdirAll(b.storage(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.storage("passes"), nil, 0o600); err != nil { // in the way of the folder
+		t.Fatal(err)
+	}
+	a := b.start()
+	o.inForce(a)
+	seen := 0
+	present := func(payload, want string) {
+		t.Helper()
+		pty.Send(t, payload+"\r")
+		seen++
+		if got := outcome(t, a.waitEntries(seen)[seen-1]); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		time.Sleep(600 * time.Millisecond)
+	}
+	single := func(c *pass.Claims) { c.Single, c.Gates = true, []string{"g1"} }
+	first, second := o.pass(1, single), o.pass(2, single)
+	a.waitFault("passes", "passes_unspendable")
+	present(first, "pass MANUAL_CHECK store_fault pass")
+	present(o.pass(3, nil), "pass ALLOW pass")
+	present(someone(1).card(), "cccd ALLOW vaccinated")
+	a.kill()
+
+	if err := os.Remove(b.storage("passes")); err != nil {
+		t.Fatal(err)
+	}
+	a = b.start()
+	o.inForce(a)
+	if f := fault(a.status(), "passes"); f != "" {
+		t.Errorf("fault %s", f)
+	}
+	present(first, "pass ALLOW pass")
+	present(first, "pass DENY pass_spent")
+	a.kill()
+
+	spent := b.storage("passes", "spent.db")
+	text, err := os.ReadFile(spent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range text { // a memory card that has lost it
+		text[i] ^= 0x5a
+	}
+	if err := os.WriteFile(spent, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a = b.start()
+	o.inForce(a)
+	a.waitFault("passes", "passes_forgotten")
+	present(first, "pass MANUAL_CHECK store_fault pass")
+	present(second, "pass MANUAL_CHECK store_fault pass")
+	present(o.pass(3, nil), "pass ALLOW pass")
+	a.stop()
+}
