@@ -264,6 +264,10 @@ func (v *view) addData(b health.Box) {
 		p.more.VI += " · cách đây " + a.VI
 		p.more.EN += " · age " + a.EN
 	}
+	if sh := b.Policy.Shadow; sh.ID != "" {
+		p.more.VI += fmt.Sprintf(" · chạy thử %s bản %d", sh.ID, sh.Version)
+		p.more.EN += fmt.Sprintf(" · on trial %s version %d", sh.ID, sh.Version)
+	}
 	t := fact{label: health.Text{VI: "Khóa tin cậy", EN: "Trusted keys"}, value: fmt.Sprintf("v%d", b.Trust.Version), tone: good}
 	if b.Trust.Version == 0 {
 		t.value, t.tone, t.more = "–", warn, health.Text{VI: "chưa có", EN: "none yet"}
@@ -271,8 +275,19 @@ func (v *view) addData(b health.Box) {
 		a := span(b.Now.Sub(b.Trust.Issued))
 		t.more = health.Text{VI: "cách đây " + a.VI, EN: "age " + a.EN}
 	}
+	v.data = append(v.data, p, t)
+	if pr := b.Proofs; pr.PassportKeys+pr.PassKeys > 0 {
+		v.data = append(v.data, fact{
+			label: health.Text{VI: "Thẻ và hộ chiếu", EN: "Passes and passports"}, tone: good,
+			value: fmt.Sprintf("%d + %d", pr.PassKeys, pr.PassportKeys),
+			more: health.Text{
+				VI: fmt.Sprintf("khóa · %d thẻ đã dùng ở đây · thu hồi bản %d", pr.Spent, pr.Revoked.Version),
+				EN: fmt.Sprintf("keys · %d passes used here · revoked: version %d", pr.Spent, pr.Revoked.Version),
+			},
+		})
+	}
 	clock := clocks[b.Clock]
-	v.data = append(v.data, p, t, fact{
+	v.data = append(v.data, fact{
 		label: health.Text{VI: "Đồng hồ", EN: "Clock"}, value: b.Clock.String(), more: clock.text, tone: clock.tone,
 	})
 	v.addLink(b)
