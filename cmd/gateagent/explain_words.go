@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/lane"
 	"gateagent/agent/policy"
 )
 
@@ -43,8 +45,7 @@ func (a *account) sections(l policy.Lang) []section {
 	switch {
 	case a.onFault():
 		first.lines, why.lines = a.recorded(l)
-		why.lines = append(why.lines, say(l, "Không có chính sách nào quyết định: làn xử lý theo on_fault vì cổng gặp sự cố.",
-			"No policy decided: the lane answered by on_fault, because the gate had a fault."))
+		why.lines = append(why.lines, a.fault(l))
 	case a.erased:
 		first.lines, why.lines = a.recorded(l)
 		known.lines = append(known.lines, say(l, "Dữ kiện của lượt này đã bị xóa theo yêu cầu; chỉ còn kết quả và lý do.",
@@ -70,6 +71,19 @@ func (a *account) sections(l policy.Lang) []section {
 	}
 	known.lines = append(known.lines, a.data(l)...)
 	return []section{first, why, known, other, {say(l, "Thêm", "Besides"), a.around(l)}}
+}
+
+// fault says why no policy decided.
+func (a *account) fault(l policy.Lang) string {
+	switch {
+	case a.entry.Policy.ID == "":
+		return say(l, "Không có chính sách nào: không ai được qua.", "There was no policy: nobody passes.")
+	case slices.Contains(a.entry.Reasons, gate.ReasonPass):
+		return say(l, "Không ghi được rằng giấy một lần đã dùng, nên nhân viên quyết định.",
+			"That a pass for one entry was used up could not be noted, so the guard decides.")
+	}
+	return say(l, "Không có chính sách nào quyết định: làn xử lý theo on_fault vì cổng gặp sự cố.",
+		"No policy decided: the lane answered by on_fault, because the gate had a fault.")
 }
 
 // recorded tells outcome and reasons as they were recorded.
@@ -116,8 +130,16 @@ func (a *account) around(l policy.Lang) (out []string) {
 	if e.Ref > 0 {
 		out = append(out, say(l, "Đây là nửa sau của lần quét hai bước bắt đầu ở lượt %d.", "This is the second half of a two-step scan that began with entry %d.", e.Ref))
 	}
-	if e.Needs != "" {
-		out = append(out, say(l, "Đây là nửa đầu của lần quét hai bước; còn cần: %s.", "This is the first half of a two-step scan; it still needed: %s.", e.Needs))
+	switch e.Needs {
+	case "":
+	case lane.NeedsCard:
+		out = append(out, say(l, "Nếu đưa thêm thẻ căn cước ngay sau đó, hai lần quét được xét cùng nhau.",
+			"Had the ID card been shown right after it, the two would have been judged together."))
+	case lane.NeedsPassport:
+		out = append(out, say(l, "Nếu đưa thêm hộ chiếu vắc xin ngay sau đó, hai lần quét được xét cùng nhau.",
+			"Had a vaccine passport been shown right after it, the two would have been judged together."))
+	default:
+		out = append(out, say(l, "Còn cần: %s.", "It still needed: %s.", e.Needs))
 	}
 	if e.Count > 1 {
 		out = append(out, say(l, "Lượt này thay cho %d lần quét giống nhau.", "This entry stands for %d scans of its kind.", e.Count))

@@ -14,7 +14,7 @@ import (
 
 // writeEntries keeps some entries as ingest does: of hn01/gate-1 three under the
 // built-in policy, the last of them answered by on_fault, and of hn01/gate-2 two
-// under version 1 of it, at level 4.
+// under version 1 of it, at level 4, the last with another policy on trial.
 func writeEntries(t *testing.T, path string) {
 	t.Helper()
 	sink, err := central.OpenJSONL(path, slog.New(slog.DiscardHandler))
@@ -37,9 +37,13 @@ func writeEntries(t *testing.T, path string) {
 	red := gate.Facts{Found: true, Base: today}
 	fault := entry(2, 0, gate.Facts{})
 	fault.Verdict, fault.Class, fault.Reasons = gate.ManualCheck, gate.ClassNone, []gate.Reason{gate.ReasonStoreFault}
+	tried := entry(4, 1, red)
+	tried.Shadow = &gate.Shadow{
+		Policy: gate.PolicyRef{ID: "hn01-museum"}, Verdict: gate.ManualCheck, Reasons: []gate.Reason{gate.ReasonNoFactCounts},
+	}
 	for i, entries := range [][]gate.Entry{
 		{entry(0, 0, green), entry(1, 0, red), fault},
-		{entry(3, 1, green), entry(4, 1, red)},
+		{entry(3, 1, green), tried},
 	} {
 		origin := record.Origin{Site: "hn01", Gate: []string{"gate-1", "gate-2"}[i]}
 		epoch := record.Epoch{7: byte(i + 1)}

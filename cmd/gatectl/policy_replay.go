@@ -29,6 +29,7 @@ type replayFlags struct {
 	entries, recorded []string
 	policy            string
 	level, examples   int
+	shadow            bool
 	asJSON, exitCode  bool
 }
 
@@ -48,6 +49,9 @@ number; gateagent explain on that box says more about one of them. It names nobo
 the built-in one is known. Entries under a policy that is not named are compared with what
 was recorded of them. A file without a version stands for all versions of its id.
 
+With --shadow it takes, in place of --policy, what a policy on trial at the gates
+(policy.shadow_file) would have decided at the time, as they recorded it.
+
 The files are believed as they are: gatectl verify says whether they are whole.`,
 		Example: `  gatectl policy replay --entries entries.jsonl --policy new.json
   gatectl policy replay --entries entries.jsonl --policy new.json --recorded hn01-policy.json
@@ -58,6 +62,7 @@ The files are believed as they are: gatectl verify says whether they are whole.`
 	f := cmd.Flags()
 	f.StringSliceVar(&r.entries, "entries", nil, "file or folder of recorded entries (required)")
 	f.StringVar(&r.policy, "policy", "", `the policy to try: a file, or "`+builtIn+`"`)
+	f.BoolVar(&r.shadow, "shadow", false, "show what the policy on trial at the gates would have changed")
 	f.StringSliceVar(&r.recorded, "recorded", nil, "policies under which entries were recorded")
 	f.IntVar(&r.level, "level", 0, "try it for a site at this level, 1 to 4 (default: as the policy says)")
 	f.IntVar(&r.examples, "examples", 3, "how many entries to name of each change")
@@ -70,8 +75,10 @@ func (r *replayFlags) run(cmd *cobra.Command) error {
 	switch {
 	case len(r.entries) == 0:
 		return hint.New("--entries entries.jsonl, for example: the file that ingest keeps", "--entries: no entries named")
-	case r.policy == "" && len(r.recorded) == 0:
+	case r.policy == "" && len(r.recorded) == 0 && !r.shadow:
 		return hint.New("--policy new.json tries a policy, --recorded old.json checks what was decided", "no policy named")
+	case r.policy != "" && r.shadow:
+		return hint.New("ask for one after the other", "--policy and --shadow do not go together")
 	case r.policy == "" && r.level != 0:
 		return hint.New("--policy "+builtIn+", for example", "--level says nothing without --policy")
 	case r.examples < 0 || r.examples > 1000:
@@ -81,7 +88,7 @@ func (r *replayFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	o := replay.Options{Examples: r.examples, Recorded: known.rules}
+	o := replay.Options{Examples: r.examples, Recorded: known.rules, Shadow: r.shadow}
 	var tried *policy.Policy
 	if r.policy != "" {
 		if tried, err = loadPolicy(cmd, r.policy, r.level); err != nil {
@@ -99,10 +106,20 @@ func (r *replayFlags) run(cmd *cobra.Command) error {
 		}
 		return errors.New("no entries there")
 	}
+	if r.shadow && len(t.Shadows) == 0 {
+		return hint.New("policy.shadow_file in a gate's configuration names one", "no policy was on trial when these entries were recorded")
+	}
 	if r.asJSON {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(replayReport(t, tried))
 	} else {
-		err = printReplay(cmd.OutOrStdout(), t, r.policy, tried)
+		by := ""
+		switch {
+		case tried != nil:
+			by = fmt.Sprintf("By %s (%s, level %d)", r.policy, tried.Ref().ID, tried.Level())
+		case r.shadow:
+			by = "By the policy on trial" + shadowNames(t)
+		}
+		err = printReplay(cmd.OutOrStdout(), t, by)
 	}
 	if err != nil {
 		return err
@@ -278,13 +295,10 @@ func refText(r gate.PolicyRef) string {
 const minuteForm = "2006-01-02 15:04"
 
 // printReplay shows what was found to people.
-func printReplay(w io.Writer, t *replay.Tally, name string, tried *policy.Policy) error {
+func printReplay(w io.Writer, t *replay.Tally, by string) error {
 	fmt.Fprintf(w, "%s of %s, %s to %s UTC\n", counted(t.Entries, "entry", "entries"), count(len(t.Gates), "gate"),
 		t.First.UTC().Format(minuteForm), t.Last.UTC().Format(minuteForm))
-	refs := slices.SortedFunc(maps.Keys(t.Policies), func(a, b gate.PolicyRef) int {
-		return cmp.Or(cmp.Compare(t.Policies[b], t.Policies[a]), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version))
-	})
-	for _, ref := range refs {
+	for _, ref := range refsOf(t.Policies) {
 		fmt.Fprintf(w, "%12s  by %s\n", thousands(t.Policies[ref]), refText(ref))
 	}
 	for _, left := range []struct {
@@ -299,10 +313,28 @@ func printReplay(w io.Writer, t *replay.Tally, name string, tried *policy.Policy
 		}
 	}
 	printAgain(w, t)
-	if tried != nil {
-		return printTried(w, t, name, tried)
+	if by != "" {
+		return printTried(w, t, by)
 	}
 	return nil
+}
+
+// refsOf gives policies, the one with the most entries first.
+func refsOf(counts map[gate.PolicyRef]int) []gate.PolicyRef {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b gate.PolicyRef) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version))
+	})
+}
+
+func shadowNames(t *replay.Tally) string {
+	var names []string
+	for _, ref := range refsOf(t.Shadows) {
+		names = append(names, refText(ref))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(names, "; ") + ")"
 }
 
 // printAgain says whether the recorded policies still decide as they did.
@@ -333,10 +365,9 @@ func outcomeText(o replay.Outcome) string {
 }
 
 // printTried says what the new policy would have changed.
-func printTried(w io.Writer, t *replay.Tally, name string, tried *policy.Policy) error {
+func printTried(w io.Writer, t *replay.Tally, by string) error {
 	changed, stricter, laxer := t.Changed()
-	fmt.Fprintf(w, "\nBy %s (%s, level %d), %s of %s come out otherwise (%s).\n", name, tried.Ref().ID, tried.Level(),
-		thousands(changed), thousands(t.Tried), percent(changed, t.Tried))
+	fmt.Fprintf(w, "\n%s, %s of %s come out otherwise (%s).\n", by, thousands(changed), thousands(t.Tried), percent(changed, t.Tried))
 	if changed > 0 {
 		fmt.Fprintf(w, "%12s  stricter\n%12s  laxer\n", thousands(stricter), thousands(laxer))
 		if rest := changed - stricter - laxer; rest > 0 {

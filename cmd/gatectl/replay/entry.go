@@ -21,6 +21,8 @@ type Entry struct {
 	Class   gate.Class
 	Reasons []gate.Reason
 	Inputs  gate.Inputs
+	// Shadow is what a policy on trial would have decided; nil where none was.
+	Shadow *gate.Shadow
 	// Erased is true where inputs and subject were erased.
 	Erased bool
 }
@@ -49,14 +51,23 @@ type event struct {
 		Verdict string        `json:"verdict"`
 		Class   string        `json:"class"`
 		Reasons []gate.Reason `json:"reasons"`
-		Policy  struct {
-			ID      string `json:"id"`
-			Version uint64 `json:"version"`
-		} `json:"policy"`
+		Policy  policyRef     `json:"policy"`
+		Shadow  *struct {
+			Policy  policyRef     `json:"policy"`
+			Verdict string        `json:"verdict"`
+			Reasons []gate.Reason `json:"reasons"`
+		} `json:"shadow"`
 		Inputs string `json:"inputs"`
 		Digest string `json:"digest"`
 	} `json:"data"`
 }
+
+type policyRef struct {
+	ID      string `json:"id"`
+	Version uint64 `json:"version"`
+}
+
+func (r policyRef) ref() gate.PolicyRef { return gate.PolicyRef{ID: r.ID, Version: r.Version} }
 
 var (
 	entryType = []byte(`"` + record.TypeEntry.String() + `"`)
@@ -82,12 +93,16 @@ func ParseEntry(line []byte) (e Entry, ok bool, err error) {
 	d := &ev.Data
 	e = Entry{
 		At: Place{Source: ev.Source, Epoch: d.Epoch, Seq: d.Seq}, Time: ev.Time, Reasons: d.Reasons,
-		Policy: gate.PolicyRef{ID: d.Policy.ID, Version: d.Policy.Version}, Erased: d.Digest != "",
+		Policy: d.Policy.ref(), Erased: d.Digest != "",
 	}
-	var err1, err2 error
+	var err1, err2, err3 error
 	e.Verdict, err1 = gate.ParseVerdict(d.Verdict)
 	e.Class, err2 = gate.ParseClass(d.Class)
-	if err := errors.Join(err1, err2); err != nil {
+	if x := d.Shadow; x != nil {
+		e.Shadow = &gate.Shadow{Policy: x.Policy.ref(), Reasons: x.Reasons}
+		e.Shadow.Verdict, err3 = gate.ParseVerdict(x.Verdict)
+	}
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return Entry{}, false, fmt.Errorf("entry %v: %w", e.At, err)
 	}
 	if e.Erased {
@@ -103,10 +118,11 @@ func ParseEntry(line []byte) (e Entry, ok bool, err error) {
 	return e, true, nil
 }
 
-// OnFault says whether the entry was answered by the lane's on_fault because
-// the data or the journal could not be used: no policy decided it.
+// OnFault says whether the lane answered by itself because the data or the
+// journal could not be used, as on_fault says: no policy decided it, and none
+// ever gives these reasons.
 func (e *Entry) OnFault() bool {
-	return len(e.Reasons) == 1 && (e.Reasons[0] == gate.ReasonStoreFault || e.Reasons[0] == gate.ReasonRecordFault)
+	return len(e.Reasons) > 0 && (e.Reasons[0] == gate.ReasonStoreFault || e.Reasons[0] == gate.ReasonRecordFault)
 }
 
 // Same says whether d is what was recorded, reasons and their order included.

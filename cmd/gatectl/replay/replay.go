@@ -31,6 +31,9 @@ type Rules interface {
 type Options struct {
 	// New is the policy that is tried; nil: none, only the recorded ones.
 	New Rules
+	// Shadow takes, in place of New, what a policy on trial at the gate decided
+	// at the time; entries without are not tried.
+	Shadow bool
 	// Recorded gives the policy under which an entry was recorded; nil where
 	// it is not at hand.
 	Recorded func(gate.PolicyRef) Rules
@@ -173,7 +176,16 @@ func (t *Tally) take(e *Entry, o Options) {
 			}
 		}
 	}
-	if o.New != nil {
+	switch {
+	case o.Shadow && e.Shadow != nil:
+		t.Shadows[e.Shadow.Policy]++
+		// Its class is not recorded.
+		d := gate.Decision{Verdict: e.Shadow.Verdict, Class: e.Class}
+		for _, r := range e.Shadow.Reasons {
+			d.Add(r)
+		}
+		t.tried(e, &d)
+	case o.New != nil:
 		d := o.New.Decide(e.Inputs)
 		t.tried(e, &d)
 	}

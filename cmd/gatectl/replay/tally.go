@@ -27,7 +27,9 @@ type Tally struct {
 	Again, Differ int
 	Wrong         []Wrong
 
-	// Tried counts entries decided by the new policy.
+	// Shadows counts entries by the policy that was on trial.
+	Shadows map[gate.PolicyRef]int
+	// Tried counts entries decided by the new policy, or by one on trial.
 	Tried   int
 	Matrix  [numVerdicts]Row // by recorded verdict
 	Reasons int              // same verdict, other class or reasons
@@ -81,7 +83,7 @@ func New(examples int) *Tally { return newTally(examples) }
 
 func newTally(examples int) *Tally {
 	return &Tally{
-		Gates: map[string]int{}, Policies: map[gate.PolicyRef]int{}, changes: map[changeKey]*Change{}, examples: examples,
+		Gates: map[string]int{}, Policies: map[gate.PolicyRef]int{}, Shadows: map[gate.PolicyRef]int{}, changes: map[changeKey]*Change{}, examples: examples,
 	}
 }
 
@@ -153,6 +155,9 @@ func (t *Tally) merge(o *Tally) {
 	}
 	for k, n := range o.Policies {
 		t.Policies[k] += n
+	}
+	for k, n := range o.Shadows {
+		t.Shadows[k] += n
 	}
 	t.Again += o.Again
 	t.Differ += o.Differ
