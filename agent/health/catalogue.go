@@ -108,7 +108,7 @@ var catalogue = []struct {
 	},
 	{
 		DataAwaited,
-		Text{VI: "Bản dữ liệu mới chưa tải được; bản đang có vẫn dùng.", EN: "A newer version of the data does not come; what is here stays in force."},
+		Text{VI: "Bản dữ liệu mới chưa tải được; bản đang có (nếu có) vẫn dùng.", EN: "A newer version of the data does not come; what is here, if anything, stays in force."},
 		Text{VI: "Kiểm tra kết nối và chỗ trống trên đĩa; nhờ trung tâm xem máy chủ phát dữ liệu (gatectl snapshot serve).", EN: "Check the way to central and the room on the disk; ask central whether gatectl snapshot serve is running."},
 	},
 	{

@@ -17,6 +17,7 @@ import (
 	"gateagent/cache"
 	"gateagent/sync/sealed"
 	"gateagent/sync/signed"
+	"gateagent/sync/snapshot"
 )
 
 // keyStore is what holds the keys of data sets: cache.Sets.
@@ -326,7 +327,7 @@ func (k *keys) ready(g gate.Generation) error {
 	// After a start no key is here yet: that of the one in force may be on its way.
 	mayCome := s.Version > 0 && s.KeyID != g.KeyID && len(s.Keys) == 0 && inMemory(s)
 	if missing && (s.HasKey || mayCome) {
-		return fmt.Errorf("its key %s is not here; version %d stays in force until it is", g.KeyID, s.Version)
+		return fmt.Errorf("%w (%s); version %d stays in force until it is", snapshot.ErrNoKey, g.KeyID, s.Version)
 	}
 	return nil
 }

@@ -430,7 +430,7 @@ func TestRekeyed(t *testing.T) {
 	// The new version comes before its key is handed out: the one in force stays.
 	o.vn, o.version = second, 2
 	o.publishPeople(100)
-	a.waitFault("data:vn", "data_refused")
+	a.waitFault("data:vn", "data_awaited")
 	if e := a.scan(pty, 2); !e.Verdict.Opens() {
 		t.Errorf("with the version waiting for its key: %v %v", e.Verdict, e.Reasons)
 	}

@@ -69,6 +69,7 @@ const (
 	codeNobody     = "nobody_answers" // chunks are asked for in vain
 	codeNotThere   = "not_there"      // the broker does not have it
 	codeNoRoom     = "no_room"        // the disk is too full
+	codeNoKey      = "no_key"         // its pseudonyms are under a key that has not come
 	codeStore      = "store"          // the store did not take it
 )
 
@@ -225,6 +226,10 @@ func (f *Fetcher) Status() Status {
 	return st
 }
 
+// ErrNoKey is what a [Store] wraps that does not take a version for want of the
+// key of its pseudonyms.
+var ErrNoKey = errors.New("its key is not here")
+
 // refusal is a reason with its code.
 type refusal struct {
 	code, detail string
@@ -252,6 +257,8 @@ func reasonOf(err error) refusal {
 		code = codeMisfit
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		code = codeNoRoom
+	case errors.Is(err, ErrNoKey):
+		code = codeNoKey
 	case isStore(err):
 		code = codeStore
 	}
@@ -262,7 +269,7 @@ func reasonOf(err error) refusal {
 // whoever runs central's programs, can mend.
 func faultOf(reason string) health.Code {
 	switch reason {
-	case codeNobody, codeNotThere, codeNoRoom:
+	case codeNobody, codeNotThere, codeNoRoom, codeNoKey:
 		return health.DataAwaited
 	default:
 		return health.DataRefused
