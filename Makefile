@@ -19,7 +19,7 @@ RELEASE := $(FLAGS) -ldflags "-s -w"
 TOOL    := $(GO) tool -modfile=scripts/tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check race fmt lint layers cross bench bench-qr bench-start bench-store fuzz hil soak page generate clean
+.PHONY: help demo build test check race fmt lint layers cross bench bench-qr bench-start bench-store kills fuzz hil soak page generate clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-qr: ## the reader beside gozxing, zxing-cpp and zbar (BENCHQR="--dir DIR -
 
 bench-store: ## the data store on N people, every figure beside its bar (N=98000000 is a nation)
 	$(GO) run ./scripts/benchstore -n $(N) $(BENCHSTORE)
+
+kills: ## 100 SIGKILLs each while data sets are built, changed, folded, rebased, switched and sorted (3 minutes)
+	GATEAGENT_KILLS=100 $(GO) test -count=1 -run 'Kill' ./cache ./cmd/gatectl/dataset
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each (FUZZ="-run agent/" for some)
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME) $(FUZZ)
