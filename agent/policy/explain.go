@@ -194,8 +194,12 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 			kind FactKind
 			day  gate.Day
 		}{
-			{FactPositiveResult, e.Positive}, {FactQuarantineUntil, e.Quarantine}, {FactCompletingDose, e.Completed},
-			{FactFirstDose, e.FirstDose}, {FactLastDose, e.LastDose}, {FactRecovery, e.Recovered},
+			{FactPositiveResult, e.Positive},
+			{FactQuarantineUntil, e.Quarantine},
+			{FactCompletingDose, e.Completed},
+			{FactFirstDose, e.FirstDose},
+			{FactLastDose, e.LastDose},
+			{FactRecovery, e.Recovered},
 		} {
 			if x.kind != word || x.day != f.Day() {
 				add(x.kind, x.day)

@@ -55,44 +55,64 @@ func TestFindings(t *testing.T) {
 	}{
 		{"the built-in policy", `{}`, nil},
 		{"no test counts", `{"params":{"pcr_hours":0}}`, []string{"unreachable: order: tested never decides: pcr_hours and antigen_hours are 0"}},
-		{"a row is left out", `{"order":["deny_list","positive","quarantine","vaccinated","partly_vaccinated","tested"]}`,
-			[]string{"gap: order: leaves out recovered: whoever has nothing else comes out RED"}},
-		{"ages", `{"params":{"soft_age_hours":72}}`,
-			[]string{"unreachable: params.soft_age_hours: is never noted: data of that age are too old already (hard_age_hours)"}},
+		{
+			"a row is left out", `{"order":["deny_list","positive","quarantine","vaccinated","partly_vaccinated","tested"]}`,
+			[]string{"gap: order: leaves out recovered: whoever has nothing else comes out RED"},
+		},
+		{
+			"ages", `{"params":{"soft_age_hours":72}}`,
+			[]string{"unreachable: params.soft_age_hours: is never noted: data of that age are too old already (hard_age_hours)"},
+		},
 		{"doubts", `{"params":{"doubts":9}}`, []string{
 			"unreachable: params.doubts: 9 is never reached: all weights in hints come to 4",
 		}},
-		{"a passport that helps nobody", `{"passport":{"lifts":[]}}`,
-			[]string{"contradiction: passport.lifts: is empty, so that a passport helps nobody, and credentials.dcc asks for the card beside it"}},
-		{"lists", `{"lists":{"guests":{"effect":"none"},"staff":{"effect":"allow","classes":["GREEN"]},"night":{"effect":"allow","classes":["RED"]},"deny":{"effect":"manual"}}}`,
+		{
+			"a passport that helps nobody", `{"passport":{"lifts":[]}}`,
+			[]string{"contradiction: passport.lifts: is empty, so that a passport helps nobody, and credentials.dcc asks for the card beside it"},
+		},
+		{
+			"lists", `{"lists":{"guests":{"effect":"none"},"staff":{"effect":"allow","classes":["GREEN"]},"night":{"effect":"allow","classes":["RED"]},"deny":{"effect":"manual"}}}`,
 			[]string{
 				"contradiction: lists.deny.effect: does not block, and lists of that name block by themselves",
 				"unreachable: lists.guests: has the effect none: being on the list changes nothing",
 				"contradiction: lists.night.classes: lets RED in and not YELLOW, who are better off",
 				"unreachable: lists.staff: never changes a verdict",
-			}},
-		{"nobody opens the house", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"holidays":"closed"}}`,
+			},
+		},
+		{
+			"nobody opens the house", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"holidays":"closed"}}`,
 			[]string{
 				"gap: lists: no list lets anybody in outside the hours: those who open the house are shut out too",
 				"gap: holidays: names no day, and rules ask for holidays",
-			}},
-		{"a calendar that is over", `{"hours":{"holidays":"closed"},"holidays":["2022-01-01"],"lists":{"staff":{"effect":"allow","classes":[]}}}`,
-			[]string{"gap: holidays: ends on 2022-01-01: every day since is a working day"}},
-		{"hours that shut nobody out", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"outside":{"GREEN":"ALLOW","YELLOW":"ALLOW","RED":"ALLOW","UNKNOWN":"ALLOW","PASS":"ALLOW"}},"holidays":["2023-01-01"]}`,
+			},
+		},
+		{
+			"a calendar that is over", `{"hours":{"holidays":"closed"},"holidays":["2022-01-01"],"lists":{"staff":{"effect":"allow","classes":[]}}}`,
+			[]string{"gap: holidays: ends on 2022-01-01: every day since is a working day"},
+		},
+		{
+			"hours that shut nobody out", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"outside":{"GREEN":"ALLOW","YELLOW":"ALLOW","RED":"ALLOW","UNKNOWN":"ALLOW","PASS":"ALLOW"}},"holidays":["2023-01-01"]}`,
 			[]string{
 				"unreachable: hours.outside: lets everybody in: the hours shut nobody out",
 				"unreachable: holidays: no rule asks for them: hours.holidays and those of the lists are open",
-			}},
-		{"hours against the classes", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"outside":{"GREEN":"DENY","YELLOW":"DENY","RED":"ALLOW_NOTICE"}}}`,
-			[]string{"contradiction: hours.outside: is laxer for RED than for YELLOW"}},
-		{"levels and dates", `{"levels":[{"from":"2022-02-01T00:00:00+07:00","level":4},{"from":"2022-07-01T00:00:00+07:00","level":2}],"valid_to":"2022-06-01T00:00:00+07:00"}`,
+			},
+		},
+		{
+			"hours against the classes", `{"hours":{"open":[{"from":"08:00","to":"17:00"}],"outside":{"GREEN":"DENY","YELLOW":"DENY","RED":"ALLOW_NOTICE"}}}`,
+			[]string{"contradiction: hours.outside: is laxer for RED than for YELLOW"},
+		},
+		{
+			"levels and dates", `{"levels":[{"from":"2022-02-01T00:00:00+07:00","level":4},{"from":"2022-07-01T00:00:00+07:00","level":2}],"valid_to":"2022-06-01T00:00:00+07:00"}`,
 			[]string{
 				"unreachable: levels[0]: changes nothing: the site is at level 4 already",
 				"unreachable: levels[1]: comes when the policy is over (valid_to)",
 				"gap: valid_to: is over: gates send everybody to the guard whom nothing blocks",
-			}},
-		{"a sentence", `{"texts":{"ALLOW/positive":{"vi":"Mời qua.","en":"Please pass."}}}`,
-			[]string{"unreachable: texts.ALLOW/positive: is never shown: nobody meets that outcome"}},
+			},
+		},
+		{
+			"a sentence", `{"texts":{"ALLOW/positive":{"vi":"Mời qua.","en":"Please pass."}}}`,
+			[]string{"unreachable: texts.ALLOW/positive: is never shown: nobody meets that outcome"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"gateagent/agent/gate"
@@ -78,10 +79,7 @@ func TestEveryPass(t *testing.T) {
 		whys = append(whys, why)
 	}
 	for name, x := range statedPolicies(t) {
-		bad := map[gate.Reason]int{}
-		for why, v := range badDefault {
-			bad[why] = v
-		}
+		bad := maps.Clone(badDefault)
 		if name != "built in" {
 			bad[gate.ReasonPassForged], bad[gate.ReasonPassExpired] = alert, manual
 			x.rules.passes[gate.PassChild] = [4]int{allow, allow, allow, notice}

@@ -189,7 +189,12 @@ func mutants(doc []byte, f func(what string, doc []byte)) {
 	}
 	others := []any{
 		nil, true, "", "deny", "DENY", "ALLOW", "judge", "RED", "24:00", "2022-02-30", -1.0, 0.0, 1.0, 1.5, 3.0, 21.0, 400.0, 1e9,
-		[]any{}, []any{"staff"}, []any{1.0, 1.0}, map[string]any{}, map[string]any{"1": "ALLOW"}, strings.Repeat("x", 301),
+		[]any{},
+		[]any{"staff"},
+		[]any{1.0, 1.0},
+		map[string]any{},
+		map[string]any{"1": "ALLOW"},
+		strings.Repeat("x", 301),
 	}
 	var walk func(path string, v any)
 	walk = func(path string, v any) {

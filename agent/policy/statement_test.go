@@ -31,7 +31,6 @@ type rules struct {
 	expired                     int // allow, manual or deny
 	qrqg                        int // at best
 	passes                      map[gate.PassKind][4]int
-	lenientBlock                bool
 	table                       map[gate.Class][4]int
 	passesNeedClock, needsClock gate.ClockLevel
 }
@@ -207,10 +206,8 @@ func (r rules) classOf(s scanned) gate.Class {
 	case oldestOf(doses...) >= r.dose:
 		return gate.Yellow
 	}
-	for _, t := range x.tests {
-		if r.counts(t) {
-			return gate.Yellow
-		}
+	if slices.ContainsFunc(x.tests, r.counts) {
+		return gate.Yellow
 	}
 	return gate.Red
 }

@@ -37,7 +37,7 @@ func run(out string) error {
 	if err != nil {
 		return fmt.Errorf("zone files: %w", err)
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }() // it was only read
 	plain, err := records(&z.Reader)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
