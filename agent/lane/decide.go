@@ -84,7 +84,7 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 		entry.Policy = rules.Ref()
 	}
 	if entry.Needs != "" {
-		l.held.take(entry.Needs, scan.Payload)
+		l.holdBack(entry.Needs, scan.Payload)
 	} else {
 		clear(scan.Payload)
 	}

@@ -233,7 +233,7 @@ func (l *Lane) Run(ctx context.Context) error {
 				l.handle(scan)
 			}
 		case <-l.held.timer.C:
-			l.held.drop()
+			l.letGo()
 		case <-probe.C:
 			l.probe()
 			l.flushThinned(time.Now(), false)

@@ -51,7 +51,7 @@ func (s *slot) put(scan gate.Scan) putResult {
 			return result
 		}
 	} else {
-		hash := maphash.Bytes(s.seed, scan.Payload)
+		hash := s.hashOf(scan.Payload)
 		if s.sightings.repeated(hash, scan.Seen) {
 			clear(scan.Payload)
 			return putRepeat
@@ -69,6 +69,16 @@ func (s *slot) put(scan gate.Scan) putResult {
 	default: // the loop has been told already
 	}
 	return result
+}
+
+// hashOf gives what a payload is known by.
+func (s *slot) hashOf(payload []byte) uint64 { return maphash.Bytes(s.seed, payload) }
+
+// again has a code read once more although it is in view still.
+func (s *slot) again(hash uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sightings.forget(hash)
 }
 
 func (s *slot) take() (gate.Scan, bool) {

@@ -35,6 +35,12 @@ type held struct {
 	until   time.Time
 	receipt *gate.Receipt // of its entry; nil: it has none
 	timer   *time.Timer
+	// missed is the last first half whose second did not come in time: what it
+	// needed, and the hash of its code.
+	missed struct {
+		what string
+		hash uint64
+	}
 }
 
 func (h *held) init() {
@@ -53,6 +59,26 @@ func (h *held) drop() {
 	clear(h.payload)
 	h.timer.Stop()
 	h.what, h.payload, h.receipt = "", nil, nil
+}
+
+// holdBack holds the first half of a two-step scan. If the other half was shown
+// before and had to be let go, it may be in view still: it is read once more,
+// so that nobody has to take it away and come again.
+func (l *Lane) holdBack(what string, payload []byte) {
+	l.held.take(what, payload)
+	if m := &l.held.missed; m.what != "" && m.what != what {
+		l.slot.again(m.hash)
+		m.what = ""
+	}
+}
+
+// letGo ends the waiting for a second half.
+func (l *Lane) letGo() {
+	h := &l.held
+	if h.what != "" {
+		h.missed.what, h.missed.hash = h.what, l.slot.hashOf(h.payload)
+	}
+	h.drop()
 }
 
 // needing says whether a first half that needs this is held.

@@ -290,6 +290,39 @@ func TestHeldIsWiped(t *testing.T) {
 	})
 }
 
+// A phone lies before the camera all the time; its owner takes longer than the
+// gate waits to find the card.
+func TestSecondHalfAfterTheWaiting(t *testing.T) {
+	for name, halves := range map[string][2]string{"passport first": {annasPassport, anna}, "card first": {anna, annasPassport}} {
+		t.Run(name, func(t *testing.T) {
+			inBook(t, &book{}, &proofs{}, nil, func(w *world) {
+				w.hold(halves[0], 25*time.Second)
+				for range 10 * 15 { // both in view
+					w.show(halves[0])
+					w.show(halves[1])
+					time.Sleep(time.Second / 15)
+				}
+				entries, _ := w.journal.written()
+				got := briefs(entries)
+				if len(got) != 3 || got[2].Verdict != gate.Allow || got[2].Ref != 2 {
+					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+	// Of two people who stand there for ever, each is read a few times at most.
+	inBook(t, &book{}, &proofs{}, nil, func(w *world) {
+		for range 120 * 5 {
+			w.show(annasPassport)
+			w.show(binh)
+			time.Sleep(time.Second / 5)
+		}
+		if entries, _ := w.journal.written(); len(entries) > 8 {
+			t.Errorf("%d entries in two minutes", len(entries))
+		}
+	})
+}
+
 // A first half whose entry is late has its number by the time of the second.
 func TestLateFirstHalf(t *testing.T) {
 	inBook(t, &book{}, &proofs{}, nil, func(w *world) {

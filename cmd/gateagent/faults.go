@@ -14,8 +14,12 @@ import (
 const faultGap = time.Minute
 
 // notedFaults are recorded although their component goes on working: words of
-// central that were refused, and a key where none may be.
-var notedFaults = []health.Code{health.AckMismatch, health.PolicyRefused, health.TrustRefused, health.DataRefused, health.KeyOnDisk}
+// central that were refused, a key where none may be, and passes of which no
+// account can be kept.
+var notedFaults = []health.Code{
+	health.AckMismatch, health.PolicyRefused, health.TrustRefused, health.RevokedRefused, health.DataRefused,
+	health.KeyOnDisk, health.PassesUnspendable, health.PassesForgotten,
+}
 
 // faultLog records as events of kind `fault` which components fail and recover:
 // `state` raised or cleared, `count` how often it was raised since the last
