@@ -16,9 +16,7 @@ import (
 )
 
 func policyDiffCommand() *cobra.Command {
-	var (
-		all, asJSON, exitCode bool
-	)
+	var all, asJSON, exitCode bool
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "in which situations two policies differ",
@@ -347,19 +345,20 @@ func levelsText(levels []int) string {
 }
 
 func (h policyHead) String() string {
-	text := h.ID
+	var b strings.Builder
+	b.WriteString(h.ID)
 	if h.Version > 0 {
-		text += fmt.Sprintf(" version %d", h.Version)
+		fmt.Fprintf(&b, " version %d", h.Version)
 	}
-	text += fmt.Sprintf(", level %d", h.Level)
+	fmt.Fprintf(&b, ", level %d", h.Level)
 	for _, l := range h.Levels {
-		text += ", " + l
+		b.WriteString(", " + l)
 	}
 	if h.From != "" {
-		text += ", valid from " + h.From
+		b.WriteString(", valid from " + h.From)
 	}
 	if h.To != "" {
-		text += ", valid to " + h.To
+		b.WriteString(", valid to " + h.To)
 	}
-	return text
+	return b.String()
 }

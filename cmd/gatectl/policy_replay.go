@@ -169,7 +169,7 @@ func (r *replayFlags) known(cmd *cobra.Command) (policies, error) {
 		if err != nil {
 			return k, err
 		}
-		twice := false
+		var twice bool
 		if ref := p.Ref(); ref.Version == 0 {
 			_, twice = k.any[ref.ID]
 			k.any[ref.ID] = p
