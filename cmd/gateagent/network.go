@@ -229,9 +229,11 @@ func (noStore) Rebase(gate.Generation) (done bool, err error) { return false, er
 func (noStore) Stage(gate.Generation) (gate.GenerationWriter, error) {
 	return nil, errNoStore
 }
+
 func (noStore) StageBack(gate.Generation) (gate.GenerationWriter, error) {
 	return nil, errNoStore
 }
+
 func (noStore) Apply(gate.Delta, func(func(gate.Change) error) error) error {
 	return errNoStore
 }

@@ -217,7 +217,8 @@ func TestSignedCredentials(t *testing.T) {
 	}
 	tainted{
 		someone(5001), someone(5002), someone(5003), other,
-		{"555000111222", "Khách Không Có Thật", "Phòng Hư Cấu"}, {"555000111222", "Trần Văn Hư Cấu", "QID0FICTIVE01"},
+		{"555000111222", "Khách Không Có Thật", "Phòng Hư Cấu"},
+		{"555000111222", "Trần Văn Hư Cấu", "QID0FICTIVE01"},
 	}.notIn(t, a, nil)
 	a.stop()
 }
