@@ -86,8 +86,10 @@ func isDocumentNumber(s string) bool {
 }
 
 // nationalDate reads year, month and day between hyphens or, as some apps had
-// them, slashes, without leading zeros if need be ("1989/3/3"). A part under
-// stars, or 00, is 0; a year under stars leaves the date empty.
+// them, slashes, without leading zeros if need be ("1989/3/3"). How stars are
+// set is not certain, so the order of Vietnam ("**/**/1990") and a year alone
+// are taken, too. A part under stars, or 00, is 0; a year under stars leaves the
+// date empty.
 func nationalDate(s string) (d gate.Date, starred, ok bool) {
 	sep := "-"
 	if strings.Contains(s, "/") {
@@ -95,6 +97,12 @@ func nationalDate(s string) (d gate.Date, starred, ok bool) {
 	}
 	year, rest, _ := strings.Cut(s, sep)
 	month, day, _ := strings.Cut(rest, sep)
+	switch {
+	case year == s && isDigits(year):
+		month, day = "0", "0"
+	case len(year) < 4 && len(day) == 4:
+		year, day = day, year
+	}
 	starred = strings.Contains(s, "*")
 	y, okYear := datePart(year, 4, 4)
 	m, okMonth := datePart(month, 1, 2)
