@@ -47,8 +47,15 @@ func (s *sampler) take(p *patch, m *model, fast bool) {
 			if x%together == 0 {
 				rx, ry, dx, dy := m.sides(min(x+together/2, n-1), y, spread)
 				places = [9]weighed{
-					{0, 0, 4}, {-rx, -ry, 2}, {rx, ry, 2}, {-dx, -dy, 2}, {dx, dy, 2},
-					{-rx - dx, -ry - dy, 1}, {rx - dx, ry - dy, 1}, {dx - rx, dy - ry, 1}, {rx + dx, ry + dy, 1},
+					{0, 0, 4},
+					{-rx, -ry, 2},
+					{rx, ry, 2},
+					{-dx, -dy, 2},
+					{dx, dy, 2},
+					{-rx - dx, -ry - dy, 1},
+					{rx - dx, ry - dy, 1},
+					{dx - rx, dy - ry, 1},
+					{rx + dx, ry + dy, 1},
 				}
 			}
 			cx, cy := m.place(float32(x)+0.5, float32(y)+0.5)
