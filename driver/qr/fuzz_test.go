@@ -95,9 +95,9 @@ func finite(v ...float32) bool {
 func bounded(t *testing.T, r *reader) {
 	t.Helper()
 	// A patch is counted once it is cut.
-	if min(r.tries, r.fits, r.bends, r.efforts, r.looks, r.pixels+maxPatch) < 0 {
-		t.Fatalf("spent too much: left are %d triples, %d fits, %d bent ones, %d efforts, %d pixels to prepare, %d of patches",
-			r.tries, r.fits, r.bends, r.efforts, r.looks, r.pixels)
+	if min(r.tries, r.fits, r.bends, r.efforts, r.looks, min(r.pixels, r.sought)+maxPatch) < 0 {
+		t.Fatalf("spent too much: left are %d triples, %d fits, %d bent ones, %d efforts, %d pixels to prepare, %d and %d of patches",
+			r.tries, r.fits, r.bends, r.efforts, r.looks, r.pixels, r.sought)
 	}
 	if len(r.kept) > maxPairUp || len(r.triples) > maxTriples || len(r.finders) > maxFinders || len(r.hopeless) > maxHopeless {
 		t.Fatalf("%d finders kept, %d triples, %d finders, %d hopeless", len(r.kept), len(r.triples), len(r.finders), len(r.hopeless))

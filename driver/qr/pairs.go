@@ -77,12 +77,16 @@ func (r *reader) readPair(g *frame.Gray, d *duo) bool {
 	third := a
 	third.module = module
 	p := &r.fitter.patch
+	if r.sought <= 0 {
+		return false
+	}
 	// One patch holds all six places.
 	reach := 1.3*hypot(dx, dy) + 6*module
 	cx, cy := (a.x+b.x)/2, (a.y+b.y)/2
 	if !p.cut(g, window{int(cx - reach), int(cy - reach), int(cx + reach), int(cy + reach)}, module, keepToSeek, a.light) {
 		return false
 	}
+	r.sought -= p.w * p.h
 	p.takeLight()
 	p.develop()
 	side := hypot(dx, dy) / module

@@ -33,7 +33,8 @@ type reader struct {
 	looks    int // pixels that may still be prepared
 	bends    int // bent models that may still be tried
 	efforts  int // and symbols that may still be tried with all means
-	pixels   int // of patches that may still be cut
+	pixels   int // of patches that may still be cut for triples
+	sought   int // and for pairs
 	codes    []Code
 	ways     []way // how each of them was found
 	tracker  tracker
@@ -107,7 +108,7 @@ func (r *reader) Read(g *frame.Gray) (codes []Code, err error) {
 
 // allow sets what may be spent on a search.
 func (r *reader) allow(g *frame.Gray) {
-	r.tries, r.fits, r.pixels = maxTries, maxFits, maxPixels
+	r.tries, r.fits, r.pixels, r.sought = maxTries, maxFits, maxPixels, maxPixels
 	r.bends, r.efforts = maxBends, maxEfforts
 	r.looks = leastLooks + g.Width*g.Height/lookShare
 }
@@ -385,7 +386,7 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 const (
 	maxTries   = 10      // triples whose patches are looked at in vain
 	maxFits    = 6       // models that are fitted in vain
-	maxPixels  = 500_000 // of those patches
+	maxPixels  = 500_000 // of those patches, and as many of those of pairs
 	leastLooks = 120_000 // pixels that are prepared,
 	lookShare  = 3       // and besides, a part of the picture
 	maxEfforts = 4       // symbols that equaliser and erasures are tried on
