@@ -5,6 +5,7 @@ GO         ?= go
 FUZZTIME   ?= 20s
 BENCHTIME  ?= 300ms
 N          ?= 10000000
+RACE       ?= -short
 export CGO_ENABLED ?= 0
 
 # -buildvcs stamps the commit where git is there; elsewhere the build goes on.
@@ -34,9 +35,9 @@ build: ## both programs into bin/
 test: ## all tests (parts that need more than Go skip with the reason)
 	$(GO) test ./...
 
-race: ## all tests with the race detector (needs a C compiler)
+race: ## tests with the race detector, the long ones left out (RACE= takes all; needs a C compiler)
 	@if $(GO) env CC >/dev/null && command -v "$$($(GO) env CC)" >/dev/null; then \
-	   CGO_ENABLED=1 $(GO) test -race ./...; \
+	   CGO_ENABLED=1 $(GO) test -race $(RACE) ./...; \
 	 else \
 	   echo "race detector skipped: no C compiler ($$($(GO) env CC)); install gcc to run it"; \
 	   $(GO) test ./...; \

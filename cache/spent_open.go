@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -93,9 +94,7 @@ func (s *Spent) openExisting(path string, unclean bool) error {
 	defer s.mu.Unlock()
 	s.lost = lost
 	// What this process has promised holds, whatever the file says.
-	for id, t := range until {
-		s.until[id] = t
-	}
+	maps.Copy(s.until, until)
 	return nil
 }
 

@@ -12,9 +12,6 @@ import (
 	"gateagent/agent/base45"
 )
 
-// algEdDSA is the one algorithm of passes (RFC 9053 §2.2).
-const algEdDSA = -8
-
 // KID names a key in a pass: the first 4 bytes of SHA-256 over the public key.
 // Both sides work it out, so the trust list need not have it.
 type KID [4]byte
@@ -37,7 +34,7 @@ type sign1 struct {
 const tagSign1 = 0xd2 // the tag 18 as it is written
 
 // protected gives the one protected header that a pass of the key has: {1:
-// -8, 4: kid}. Whatever else a header might ask for, be it critical or not, is
+// -8 (EdDSA, RFC 9053 §2.2), 4: kid}. Whatever else a header might ask for, be it critical or not, is
 // none of ours.
 func protected(kid KID) []byte {
 	return append([]byte{0xa2, 0x01, 0x27, 0x04, 0x44}, kid[:]...)

@@ -90,7 +90,8 @@ func unpack(packed []byte) (name string, ok bool) {
 	var out []byte
 	capital, capitals := true, false
 	for i := 0; i < len(half); {
-		n, page := 0, half[i]
+		var n int
+		page := half[i]
 		switch {
 		case page < pageLess:
 			n, i = int(page), i+1

@@ -65,7 +65,7 @@ func (t task) open() (*cache.Sets, error) {
 	return cache.OpenSets(cache.SetsOptions{
 		Dir: t.Dir, MaxFile: t.MaxFile,
 		Sets: []cache.SetKey{{Name: setName, KeyID: keyID, Key: t.nation().key, HasKey: true}},
-	}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, slog.New(slog.DiscardHandler))
 }
 
 func (t task) file() string { return filepath.Join(t.Dir, setName, "1.db") }
@@ -342,7 +342,6 @@ func (t task) delta() (r result, err error) {
 		return r, err
 	}
 	messages := uint64(len(parts))
-	all, parts = nil, nil
 	runtime.GC()
 	start := time.Now()
 	if s, err = t.open(); err != nil {

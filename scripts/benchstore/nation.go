@@ -58,7 +58,7 @@ func (n nation) word(p gate.Pseudonym) gate.Word {
 		a, b := mix(r)%span, mix(r+1)%span
 		return n.base + gate.Day(first+(a+b)/2)
 	}
-	kind, on := gate.FactCompleted, gate.Day(0)
+	kind, on := gate.FactCompleted, n.base
 	switch draw := r % 1000; {
 	case draw < 740:
 		on = day(440, 300)
@@ -71,7 +71,7 @@ func (n nation) word(p gate.Pseudonym) gate.Word {
 	case draw < 885:
 		kind, on = gate.FactQuarantine, day(735, 20)
 	default:
-		kind, on = gate.FactNothing, n.base
+		kind = gate.FactNothing
 	}
 	w, err := gate.NewWord(kind, on, n.base, false)
 	if err != nil {

@@ -75,7 +75,7 @@ func (f *Fetcher) Run(ctx context.Context) error {
 			}
 			continue
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was ended, which is no fault
 		case errors.Is(err, errNotHeld):
 			f.count(func(s *Status) { s.Again++ })
 			continue // it is fetched again

@@ -160,7 +160,7 @@ func (c *webConn) get(ctx context.Context, u *url.URL, size int) (body []byte, k
 		return nil, false, err
 	}
 	c.limit.N = int64(webHeader + size + 1)
-	res, err := http.ReadResponse(c.r, &http.Request{Method: http.MethodGet})
+	res, err := http.ReadResponse(c.r, &http.Request{Method: http.MethodGet}) //nolint:bodyclose // the connection is closed with what it holds
 	if err != nil {
 		return nil, false, err
 	}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -162,11 +163,9 @@ func (s *Server) Deliver(topic string, body []byte) {
 
 // add queues one chunk for a gate.
 func (s *Server) add(q *queue, digest string) {
-	for _, d := range q.digests {
-		if d == digest {
-			s.st.Again++
-			return
-		}
+	if slices.Contains(q.digests, digest) {
+		s.st.Again++
+		return
 	}
 	if len(q.digests) >= perGate {
 		s.st.Turned++

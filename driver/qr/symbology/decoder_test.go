@@ -131,7 +131,7 @@ func TestDecodeAllocatesTheTextAlone(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	d := NewDecoder()
 	clean := grid(t, strings.Repeat("Mẫu ", 20), M, 0)
-	repaired, erased := clean, clean
+	var repaired, erased Grid
 	for {
 		repaired = spoil(r, clean, 0.01, false)
 		if s, err := d.Decode(repaired, Plain); err == nil && s.Corrected > 0 {
