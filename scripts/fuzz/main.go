@@ -44,7 +44,7 @@ func run(each time.Duration, match, skip string, jobs int) error {
 		wg.Go(func() {
 			for t := range work {
 				start := time.Now()
-				cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-parallel", "1", t.pkg)
+				cmd := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-fuzzminimizetime", "2s", "-parallel", "1", t.pkg)
 				out, err := cmd.CombinedOutput()
 				mu.Lock()
 				verdict := "nothing found"
