@@ -69,10 +69,12 @@ func (d *desk) Publish(ctx context.Context, topic string, body []byte, qos byte,
 	d.most = max(d.most, d.flight)
 	takes, fail := d.takes, d.fail
 	d.mu.Unlock()
-	select {
-	case <-time.After(takes):
-	case <-ctx.Done():
-		fail = ctx.Err()
+	if takes > 0 { // a timer that is due at once ends the race detector's bubble
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			fail = ctx.Err()
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
