@@ -416,6 +416,9 @@ func (p *pacer) wait(ctx context.Context, size int) error {
 	}
 	p.next = at.Add(time.Duration(float64(size) / float64(p.rate) * float64(time.Second)))
 	p.mu.Unlock()
+	if !at.After(now) {
+		return ctx.Err()
+	}
 	t := time.NewTimer(at.Sub(now))
 	defer t.Stop()
 	select {

@@ -395,7 +395,11 @@ func (f *Fetcher) spread(ctx context.Context, t *target, list []parcel) error {
 	start := f.start
 	f.mu.Unlock()
 	for {
-		timer := time.NewTimer(time.Until(start))
+		left := time.Until(start)
+		if left <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(left)
 		select {
 		case <-timer.C:
 			return nil
