@@ -95,8 +95,9 @@ func parseHead(data []byte) (h logHead, err error) {
 		if len(rest) == 0 || len(rest) <= int(rest[0]) {
 			return h, bad
 		}
-		h.lists = append(h.lists, string(rest[1:1+rest[0]]))
-		rest = rest[1+rest[0]:]
+		end := 1 + int(rest[0])
+		h.lists = append(h.lists, string(rest[1:end]))
+		rest = rest[end:]
 	}
 	if len(rest) != 0 || names > gate.MaxListNames || h.issued < 0 || h.issued > maxIssued || h.pieces == headPiece {
 		return h, bad
