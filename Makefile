@@ -76,7 +76,7 @@ bench-store: ## the data store on N people, every figure beside its bar (N=98000
 kills: ## 100 SIGKILLs each while data sets are built, changed, folded, rebased, switched and sorted (3 minutes)
 	GATEAGENT_KILLS=100 $(GO) test -count=1 -run 'Kill' ./cache ./cmd/gatectl/dataset
 
-fuzz: ## every fuzz target for FUZZTIME (20s) each (FUZZ="-run agent/" for some)
+fuzz: ## every fuzz target for FUZZTIME (20s) each (FUZZ="-run /agent/" for some)
 	$(GO) run ./scripts/fuzz -time $(FUZZTIME) $(FUZZ)
 
 soak: ## over a real Mosquitto: 1,000 scans, broker killed, central restored; 1 million people to a box, cut and killed; 50 boxes at once
