@@ -28,7 +28,7 @@ func (o *office) passport(n int) string {
 	family, given, _ := strings.Cut(someone(n).name, " ")
 	text, err := o.health.Vaccination(specimen.Vaccination{
 		Family: family, Given: given, Born: time.Date(1990, 7, 15, 0, 0, 0, 0, time.UTC), Dose: 2, Of: 2,
-		On: now.AddDate(0, 0, -60), From: now.Add(-time.Hour), To: now.Add(time.Hour),
+		On: now.In(gateZone).AddDate(0, 0, -60), From: now.Add(-time.Hour), To: now.Add(time.Hour),
 	})
 	if err != nil {
 		o.t.Fatal(err)

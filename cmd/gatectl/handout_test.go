@@ -128,7 +128,14 @@ func TestHandOut(t *testing.T) {
 	s.endCentral(syscall.SIGTERM)
 }
 
-func ago(days int) string { return time.Now().AddDate(0, 0, -days).Format(time.DateOnly) }
+// ago writes the day so many days before the gate's today.
+func ago(days int) string {
+	return time.Now().In(gateZone).AddDate(0, 0, -days).Format(time.DateOnly)
+}
+
+// gateZone is where the gates of the tests stand: their days are counted there,
+// wherever the tests run.
+var gateZone = time.FixedZone("UTC+7", 7*60*60)
 
 // secretOf reads the newest secret of one name.
 func secretOf(t *testing.T, read func(string, int) ([]sealed.Secret, error), name string) sealed.Secret {

@@ -59,8 +59,7 @@ func (s *soak) publish() {
 	people.WriteString("id,doses\n")
 	for i, n := range s.numbers {
 		if i%2 == 0 {
-			first, second := time.Now().AddDate(0, 0, -90), time.Now().AddDate(0, 0, -60)
-			fmt.Fprintf(&people, "%s,1/2@%s;2/2@%s\n", string(n), first.Format(time.DateOnly), second.Format(time.DateOnly))
+			fmt.Fprintf(&people, "%s,1/2@%s;2/2@%s\n", string(n), ago(90), ago(60))
 		}
 	}
 	s.write("people.csv", people.String())
