@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -148,30 +147,6 @@ func openBoltWith(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, er
 		file.Close()
 	}
 	return nil, nil, fmt.Errorf("open %s: %w", path, err)
-}
-
-// writeFile puts data at path so that after a power cut there is either the
-// old content or the new.
-func writeFile(path string, data []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return errors.Join(err, removeIfThere(tmp))
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // syncDir makes renames and removals in dir durable.

@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 )
 
@@ -322,5 +323,5 @@ func writeVouch(path string, v vouch) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data)
+	return durable.WriteFile(path, data, fileMode)
 }

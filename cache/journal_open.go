@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/record"
 )
 
@@ -398,7 +399,7 @@ func (j *Journal) saveLast(st state) {
 	j.savedAt, j.savedSeq = time.Now(), st.seq
 	data, err := json.Marshal(lastFile(st.position()))
 	if err == nil {
-		err = writeFile(j.path(lastName), data)
+		err = durable.WriteFile(j.path(lastName), data, fileMode)
 	}
 	if err != nil {
 		j.log.Warn("cannot save the last position", "err", err)

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"gateagent/agent/durable"
 	"gateagent/cache/overlay"
 )
 
@@ -79,7 +80,7 @@ func (s *Sets) markLog(t *set) {
 	if t.logMarked {
 		return
 	}
-	if err := writeFile(t.logMark(), nil); err != nil { // no reason to go without deltas
+	if err := durable.WriteFile(t.logMark(), nil, fileMode); err != nil { // no reason to go without deltas
 		s.log.Warn("cannot mark the delta log as open", "set", t.name, "err", err)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 	"gateagent/agent/record"
 )
@@ -326,7 +327,7 @@ func (s *Sets) faulted(t *set, g *generation, why error) {
 	}
 	t.fault = why
 	s.log.Error("a data set cannot be read", "set", t.name, "version", g.info.Version, "err", why)
-	if err := writeFile(suspectPath(g.path), nil); err != nil {
+	if err := durable.WriteFile(suspectPath(g.path), nil, fileMode); err != nil {
 		s.log.Error("cannot mark a data set for checking", "set", t.name, "err", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gateagent/agent/durable"
 )
 
 // maxFloorFile bounds the file: one line with one time.
@@ -37,26 +39,8 @@ func writeFloor(path string, floor time.Time) (err error) {
 			err = fmt.Errorf("save the floor of the clock: %w", err)
 		}
 	}()
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(floor.Format(time.RFC3339Nano) + "\n")
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // a leftover does no harm
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.WriteFile(path, []byte(floor.Format(time.RFC3339Nano)+"\n"), 0o600)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"gateagent/agent/durable"
 )
 
 // Check reads and judges the configuration at path. It opens no device.
@@ -82,44 +84,10 @@ func SaveLastGood(r Report, path string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("save the last good configuration: %w", err)
 	}
-	if err := replaceFile(dir, path, r.source); err != nil {
+	if err := durable.WriteFile(path, r.source, 0o600); err != nil {
 		return fmt.Errorf("save the last good configuration: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes beside path, syncs, renames, and syncs the folder.
-func replaceFile(dir, path string, data []byte) (err error) {
-	f, err := os.CreateTemp(dir, ".last-good-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // judge reads a configuration whose relative paths count from dir.

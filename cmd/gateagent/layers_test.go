@@ -18,15 +18,16 @@ const module = "gateagent/"
 // layers says, for each folder, which of our own packages it may import.
 // A package is ruled by its longest matching prefix.
 var layers = map[string][]string{
-	"agent/gate":   {},
-	"agent/record": {"agent/gate", "agent/record"},
-	"agent":        {"agent"},
-	"driver":       {"agent/gate", "driver"},
-	"cache":        {"agent/gate", "agent/record", "cache"},
-	"sync":         {"agent/gate", "agent/record", "agent/health", "sync"},
-	"configs":      {},
-	"cmd":          {"agent", "driver", "cache", "sync", "configs"},
-	"scripts":      {"agent", "driver", "cache", "sync", "configs", "scripts"},
+	"agent/gate":    {},
+	"agent/record":  {"agent/gate", "agent/record"},
+	"agent/durable": {},
+	"agent":         {"agent"},
+	"driver":        {"agent/gate", "driver"},
+	"cache":         {"agent/gate", "agent/record", "agent/durable", "cache"},
+	"sync":          {"agent/gate", "agent/record", "agent/health", "agent/durable", "sync"},
+	"configs":       {},
+	"cmd":           {"agent", "driver", "cache", "sync", "configs"},
+	"scripts":       {"agent", "driver", "cache", "sync", "configs", "scripts"},
 }
 
 // ownCmd lets a program's own sub-packages be imported by that program alone.

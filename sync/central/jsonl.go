@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/record"
 	"gateagent/agent/record/strict"
 )
@@ -362,7 +363,7 @@ func (s *JSONL) writeState() error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(s.path+".state", append(b, '\n'))
+	return durable.WriteFile(s.path+".state", append(b, '\n'), 0o600)
 }
 
 // Close writes the state and closes the file.

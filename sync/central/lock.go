@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"gateagent/agent/durable"
 )
 
 // lock keeps a second central from writing the same file.
@@ -16,4 +18,4 @@ func lock(f *os.File) error {
 	return err
 }
 
-func syncDirOf(path string) error { return syncDir(filepath.Dir(path)) }
+func syncDirOf(path string) error { return durable.SyncDir(filepath.Dir(path)) }

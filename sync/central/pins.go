@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/record"
 	"gateagent/agent/record/strict"
 	"gateagent/sync/identity"
@@ -120,36 +120,7 @@ func (p *Pins) write() error {
 	if len(b) >= maxPins {
 		return fmt.Errorf("%d gates are too many for one file", len(p.gates)) // it could not be read again
 	}
-	return writeWhole(p.path, append(b, '\n'))
-}
-
-// writeWhole replaces a file atomically and durably.
-func writeWhole(path string, b []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.WriteFile(p.path, append(b, '\n'), 0o600)
 }
 
 // pinError is a refusal that has a kind of its own.

@@ -2,11 +2,12 @@ package documents
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"gateagent/agent/durable"
 )
 
 const (
@@ -41,42 +42,16 @@ func (s store) read(name string) ([]byte, error) {
 	return bytes.TrimSpace(b), nil
 }
 
-// write puts b in place whole: written, synced, renamed, the directory synced.
-// After an error the old file is still there.
-func (s store) write(name string, b []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write document %s: %w", name, err)
-		}
-	}()
-	f, err := os.CreateTemp(s.dir, name+".*")
-	if err != nil {
-		return err
+// write puts b in place whole. After an error the old file is still there.
+func (s store) write(name string, b []byte) error {
+	if err := durable.WriteFile(s.path(name), b, 0o600); err != nil {
+		return fmt.Errorf("write document %s: %w", name, err)
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), s.path(name)); err != nil {
-		return err
-	}
-	return s.sync()
-}
-
-func (s store) sync() error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 // setAside keeps a file that cannot be used for whoever wants to know why.
 func (s store) setAside(name string) {
 	_ = os.Rename(s.path(name), s.path(name)+".bad")
-	_ = s.sync()
+	_ = durable.SyncDir(s.dir)
 }

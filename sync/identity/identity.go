@@ -18,6 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"gateagent/agent/durable"
 )
 
 // ErrDamaged is wrapped when keys.json exists and cannot be used. A new
@@ -142,8 +144,7 @@ func read(path string) (*Identity, error) {
 	return &Identity{ed25519.NewKeyFromSeed(seed), open}, nil
 }
 
-// write puts the file in place whole: written, synced, renamed, and the
-// directory synced.
+// write puts the file in place whole.
 func (id *Identity) write(path string) error {
 	b, err := json.Marshal(file{
 		V:       1,
@@ -153,27 +154,7 @@ func (id *Identity) write(path string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, fileName+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 // Public gives the public part.
