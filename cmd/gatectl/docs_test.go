@@ -84,7 +84,7 @@ func TestPolicyPage(t *testing.T) {
 	commands := 0
 	for _, b := range blocks(t, page) {
 		switch b.lang {
-		case "json", "csv":
+		case "json", "csv", "txt":
 			if b.name == "" {
 				t.Errorf("%s:%d: which file is that?", page, b.line)
 			}

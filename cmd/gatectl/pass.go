@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/text/unicode/norm"
 
 	"gateagent/agent/gate"
 	"gateagent/agent/hint"
@@ -45,18 +43,18 @@ func (r *registerFlag) open(keys string) (*passes.Register, error) {
 
 // issueFlags are what a pass is made of.
 type issueFlags struct {
-	kind, name, host string
-	site             string
-	gates, zones     []string
-	single           bool
-	from, until      string
-	weekdays, hours  string
-	timeZone         string
-	out              string
-	pixels           int
-	text             bool
-	signer           signerFlags
-	register         registerFlag
+	kind, site      string
+	names           nameFlags
+	gates, zones    []string
+	single          bool
+	from, until     string
+	weekdays, hours string
+	timeZone        string
+	out             string
+	pixels          int
+	text            bool
+	signer          signerFlags
+	register        registerFlag
 }
 
 func passIssueCommand() *cobra.Command {
@@ -65,10 +63,13 @@ func passIssueCommand() *cobra.Command {
 		Use:   "issue",
 		Short: "make a pass, as a picture and as text",
 		Long: `Makes a pass and writes its code as a picture (PNG) to print or to send, or with --text
-or without --out as the text of the code. The name is for the guard's screen; with
---name - it is read from standard input, so that it does not show in the list of
-processes. It is not printed and not kept: the register notes only what it takes to
-revoke the pass later.
+or without --out as the text of the code.
+
+Names are for the guard's screen: of the holder, in the first line of a file, and of who
+is visited, in the second, which may be missing. --names says which file; without it the
+two lines are read from standard input, at a terminal by asking for them. So they show
+neither in the list of processes nor in the history of the shell. They are not printed and
+not kept: the register notes only what it takes to revoke the pass later.
 
 --single makes the pass good for one entry, at the gate named with --gate, where it is
 used up at once. With several gates named it could be used once at each of them until the
@@ -76,17 +77,16 @@ others have heard of it (gatectl pass spent): name one gate if that matters.
 
 Times are of --time-zone: 2026-11-24, 2026-11-24 08:00, 08:00 for today, or 4h for a span.
 A day as --until is good to its end.`,
-		Example: `  gatectl pass issue --site hn01 --kind visitor --name "Lê Văn Tám" --host "Trần Thị Bưởi" --until 17:30 --single --gate gate-1 --out pass.png
-  echo "Nguyễn Thị Bé" | gatectl pass issue --site hn01 --kind child --name - --from 2026-11-24 --until 2027-05-31 --weekdays mon-fri --hours 06:30-17:00 --out be.png
-  gatectl pass issue --site hn01 --kind staff --name "Phạm Văn Hai" --until 1d --zone lobby --zone lab --text`,
+		Example: `  gatectl pass issue --site hn01 --kind visitor --names guest.txt --until 17:30 --single --gate gate-1 --out pass.png
+  gatectl pass issue --site hn01 --kind child --from 2026-11-24 --until 2027-05-31 --weekdays mon-fri --hours 06:30-17:00 --out child.png
+  gatectl pass issue --site hn01 --kind staff --names - --until 1d --zone lobby --zone lab --text < name.txt`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return i.run(cmd, time.Now()) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&i.site, "site", "", "the site (required)")
 	f.StringVar(&i.kind, "kind", "visitor", "whom it is for: visitor, child, paper (no chip card) or staff")
-	f.StringVar(&i.name, "name", "", "name of the holder, at most 64 letters; - reads it from standard input (required)")
-	f.StringVar(&i.host, "host", "", "who is visited")
+	i.names.add(cmd)
 	f.StringVar(&i.from, "from", "", "when it begins (default: now)")
 	f.StringVar(&i.until, "until", "", "when it ends (required)")
 	f.BoolVar(&i.single, "single", false, "good for one entry, at the gates named")
@@ -202,10 +202,6 @@ func (i *issueFlags) claims(cmd *cobra.Command, now time.Time) (c pass.Claims, e
 	if err != nil || kind == gate.PassNobody {
 		return c, hint.New("known are visitor, child, paper and staff", "--kind: %q is no kind of pass", i.kind)
 	}
-	name, err := i.readName(cmd)
-	if err != nil {
-		return c, err
-	}
 	zone, err := time.LoadLocation(i.timeZone)
 	if err != nil {
 		return c, hint.New("--time-zone Asia/Ho_Chi_Minh, for example", "--time-zone: %q is no time zone", i.timeZone)
@@ -224,8 +220,12 @@ func (i *issueFlags) claims(cmd *cobra.Command, now time.Time) (c pass.Claims, e
 	if err != nil {
 		return c, err
 	}
+	name, host, err := i.names.read(cmd)
+	if err != nil {
+		return c, err
+	}
 	c = pass.Claims{
-		Kind: kind, Name: name, Host: tidy(i.host), Site: i.site, Gates: i.gates, Zones: i.zones, Single: i.single,
+		Kind: kind, Name: name, Host: host, Site: i.site, Gates: i.gates, Zones: i.zones, Single: i.single,
 		From: from.UTC(), To: to.UTC(),
 	}
 	if c.Window.Weekdays, err = readWeekdays(i.weekdays); err != nil {
@@ -244,22 +244,3 @@ func (i *issueFlags) claims(cmd *cobra.Command, now time.Time) (c pass.Claims, e
 	}
 	return c, nil
 }
-
-// readName gives the name, in the one form that codes have.
-func (i *issueFlags) readName(cmd *cobra.Command) (string, error) {
-	name := i.name
-	if name == "-" {
-		line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-		if line == "" && err != nil {
-			return "", hint.New("echo NAME | gatectl pass issue --name -", "--name -: there is no name on standard input")
-		}
-		name = line
-	}
-	if name = tidy(name); name == "" {
-		return "", hint.New(`--name "Lê Văn Tám", or --name - to read it from standard input`, "--name is missing: a pass names somebody")
-	}
-	return name, nil
-}
-
-// tidy gives NFC, with single blanks.
-func tidy(name string) string { return norm.NFC.String(strings.Join(strings.Fields(name), " ")) }
