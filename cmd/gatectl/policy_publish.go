@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -31,6 +32,10 @@ func policyPublishCommand() *cobra.Command {
 		Long: `Signs a policy and publishes it for a site. Without a file it is the built-in one,
 whose level --level sets.
 
+With --level the site is at that level from now on. Changes of level that the policy
+announces for later stay announced, and those that lie behind are left out, as the level
+replaces them; both are said.
+
 --save keeps the signed document in a file too: with it "gatectl policy replay --recorded"
 can check later what was decided by it.`,
 		Example: `  gatectl policy publish --site hn01 --level 3 --broker mqtt://broker:1883
@@ -43,9 +48,15 @@ can check later what was decided by it.`,
 			if err := checkDays("valid-days", validDays); err != nil {
 				return err
 			}
-			p, err := readPolicy(cmd, args, level)
+			p, err := readPolicy(cmd, args, 0)
 			if err != nil {
 				return err
+			}
+			var past []policy.LevelChange
+			if cmd.Flags().Changed("level") {
+				if p, past, err = atLevel(p, level, time.Now()); err != nil {
+					return err
+				}
 			}
 			key, err := signer.open(cmd)
 			if err != nil {
@@ -72,7 +83,7 @@ can check later what was decided by it.`,
 				if err := retain(ctx, s, topic, compact); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "policy %s, level %d, version %d published on %s\n", p.Ref().ID, p.Level(), next, topic)
+				reportLevels(cmd, p, past, now, fmt.Sprintf("version %d published on %s", next, topic))
 				return nil
 			})
 		},
@@ -86,4 +97,58 @@ can check later what was decided by it.`,
 	signer.add(cmd, signed.RolePolicy)
 	broker.add(cmd)
 	return cmd
+}
+
+// atLevel gives a policy that is at a level from now on, with the changes that
+// it announces for later, and the changes that the level replaces.
+func atLevel(p *policy.Policy, level int, now time.Time) (set *policy.Policy, past []policy.LevelChange, err error) {
+	if level < policy.MinLevel || level > policy.MaxLevel {
+		return nil, nil, fmt.Errorf("--level %d is not within %d to %d", level, policy.MinLevel, policy.MaxLevel)
+	}
+	doc, err := p.Marshal(policy.Header{})
+	if err != nil {
+		return nil, nil, err
+	}
+	whole, err := parsePart(doc)
+	if err != nil {
+		return nil, nil, err
+	}
+	whole["level"] = level
+	var later []any
+	for _, c := range p.LevelChanges() {
+		if c.From.After(now) {
+			later = append(later, map[string]any{"from": c.From.In(p.Zone()).Format(time.RFC3339), "level": c.Level})
+			continue
+		}
+		past = append(past, c)
+	}
+	delete(whole, "levels")
+	if len(later) > 0 {
+		whole["levels"] = later
+	}
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return nil, nil, fmt.Errorf("set the level: %w", err)
+	}
+	if set, err = policy.ParseDraft(text); err != nil {
+		return nil, nil, fmt.Errorf("set the level: %w", err)
+	}
+	return set, past, nil
+}
+
+// reportLevels says what was published: the level that holds now, which an
+// announced change may have made another than the policy begins with, and what
+// is announced.
+func reportLevels(cmd *cobra.Command, p *policy.Policy, past []policy.LevelChange, now time.Time, what string) {
+	const form = "2006-01-02 15:04"
+	level, _ := p.LevelAt(now)
+	fmt.Fprintf(cmd.OutOrStdout(), "policy %s, level %d, %s\n", p.Ref().ID, level, what)
+	for _, c := range p.LevelChanges() {
+		if c.From.After(now) {
+			fmt.Fprintf(cmd.OutOrStdout(), "announced: level %d from %s\n", c.Level, c.From.In(p.Zone()).Format(form))
+		}
+	}
+	for _, c := range past {
+		fmt.Fprintf(cmd.OutOrStdout(), "left out: level %d from %s, which --level replaces\n", c.Level, c.From.In(p.Zone()).Format(form))
+	}
 }
