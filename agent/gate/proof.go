@@ -82,4 +82,10 @@ func ParsePassKind(s string) (PassKind, error) {
 
 // Passages are the last times a person passed this box's lanes, in UTC
 // milliseconds; 0: not within the time that is remembered.
-type Passages struct{ In, Out int64 }
+type Passages struct {
+	In, Out int64
+	// Unknown is true when there may have been later ones than these: what the
+	// journal says has not been read back since the start, or the key is
+	// missing by which the person would be known again.
+	Unknown bool
+}

@@ -62,6 +62,8 @@ const (
 	ReasonClosed       Reason = "closed"        // outside the hours, or on a holiday
 	ReasonAntiPassback Reason = "anti_passback" // in twice without out, or out without in
 	ReasonReentry      Reason = "reentry"       // back sooner than the policy allows
+	// The policy asks when they last passed, and the box cannot tell.
+	ReasonPassagesUnknown Reason = "passages_unknown"
 )
 
 // Reasons of RETRY and of trouble on the box.
@@ -103,7 +105,7 @@ func Reasons() []Reason {
 		ReasonPassportEarly, ReasonPassportExpired, ReasonPassportRevoked, ReasonPassportMismatch, ReasonNeedsCard,
 		ReasonPass, ReasonPassMalformed, ReasonPassUnknown, ReasonPassForged, ReasonPassEarly, ReasonPassExpired,
 		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
-		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry,
+		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry, ReasonPassagesUnknown,
 		ReasonMasked, ReasonProxy, ReasonPersonalCode, ReasonControlChars,
 	}
 }

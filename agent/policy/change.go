@@ -26,24 +26,25 @@ type ChangeKind string
 
 // The kinds of changes, the nearest first.
 const (
-	ChangeCard        ChangeKind = "card"          // the ID card itself
-	ChangeLater       ChangeKind = "later"         // from At on the outcome is better
-	ChangeUntil       ChangeKind = "until"         // from At on it is worse
-	ChangePCR         ChangeKind = "pcr"           // a negative PCR test, at most Hours old
-	ChangeAntigen     ChangeKind = "antigen"       // a negative antigen test, at most Hours old
-	ChangeCompleted   ChangeKind = "completed"     // a completed series, the last dose at least Days ago
-	ChangeRecovered   ChangeKind = "recovered"     // a recovery, at most Days ago
-	ChangePassport    ChangeKind = "passport"      // a passport of the same person
-	ChangeOnRecord    ChangeKind = "on_record"     // a record of the person, with nothing that counts
-	ChangeNotListed   ChangeKind = "not_listed"    // not on the list that blocks or restrains
-	ChangeFreshData   ChangeKind = "fresh_data"    // data of today
-	ChangeClock       ChangeKind = "clock"         // a clock that can be believed
-	ChangeNoDoubts    ChangeKind = "no_doubts"     // a card whose data agree
-	ChangeNewCard     ChangeKind = "new_card"      // a card that has not expired
-	ChangeLeaveFirst  ChangeKind = "other_passage" // a passage the other way before this one
-	ChangeOtherPass   ChangeKind = "other_pass"    // a pass that counts
-	ChangeLowerLevel  ChangeKind = "lower_level"   // the site at Level
-	ChangeHigherLevel ChangeKind = "higher_level"  // the site at Level: it would be worse
+	ChangeCard        ChangeKind = "card"           // the ID card itself
+	ChangeLater       ChangeKind = "later"          // from At on the outcome is better
+	ChangeUntil       ChangeKind = "until"          // from At on it is worse
+	ChangePCR         ChangeKind = "pcr"            // a negative PCR test, at most Hours old
+	ChangeAntigen     ChangeKind = "antigen"        // a negative antigen test, at most Hours old
+	ChangeCompleted   ChangeKind = "completed"      // a completed series, the last dose at least Days ago
+	ChangeRecovered   ChangeKind = "recovered"      // a recovery, at most Days ago
+	ChangePassport    ChangeKind = "passport"       // a passport of the same person
+	ChangeOnRecord    ChangeKind = "on_record"      // a record of the person, with nothing that counts
+	ChangeNotListed   ChangeKind = "not_listed"     // not on the list that blocks or restrains
+	ChangeFreshData   ChangeKind = "fresh_data"     // data of today
+	ChangeClock       ChangeKind = "clock"          // a clock that can be believed
+	ChangeNoDoubts    ChangeKind = "no_doubts"      // a card whose data agree
+	ChangeNewCard     ChangeKind = "new_card"       // a card that has not expired
+	ChangeLeaveFirst  ChangeKind = "other_passage"  // a passage the other way before this one
+	ChangePassages    ChangeKind = "known_passages" // passages that are known, and no others
+	ChangeOtherPass   ChangeKind = "other_pass"     // a pass that counts
+	ChangeLowerLevel  ChangeKind = "lower_level"    // the site at Level
+	ChangeHigherLevel ChangeKind = "higher_level"   // the site at Level: it would be worse
 )
 
 // whatWouldChange tries the single changes and keeps those that count.
@@ -112,7 +113,8 @@ func (p *Policy) whatWouldChange(in *gate.Inputs, d gate.Decision) (changes []Ch
 		})
 	}
 	try(Change{Kind: ChangeClock}, func(x *gate.Inputs) { x.Clock = gate.ClockCentral })
-	try(Change{Kind: ChangeLeaveFirst}, func(x *gate.Inputs) { x.Passages = gate.Passages{} })
+	try(Change{Kind: ChangeLeaveFirst}, func(x *gate.Inputs) { x.Passages.In, x.Passages.Out = 0, 0 })
+	try(Change{Kind: ChangePassages}, func(x *gate.Inputs) { x.Passages.Unknown = false })
 	return append(changes, p.atOtherLevels(in, is, p.levelAt(&m))...)
 }
 

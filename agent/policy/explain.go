@@ -54,7 +54,7 @@ func ModuleOf(r gate.Reason) Module {
 		return ModuleLists
 	case gate.ReasonClosed, gate.ReasonOutsideWindow:
 		return ModuleHours
-	case gate.ReasonAntiPassback, gate.ReasonReentry:
+	case gate.ReasonAntiPassback, gate.ReasonReentry, gate.ReasonPassagesUnknown:
 		return ModulePassback
 	case gate.ReasonClockUntrusted, gate.ReasonStaleData, gate.ReasonExpiredData, gate.ReasonNoData, gate.ReasonPolicyNotInForce,
 		gate.ReasonStoreFault, gate.ReasonRecordFault:

@@ -44,6 +44,7 @@ func TestExplain(t *testing.T) {
 		{"after hours", everything, sunday(scan(func(s *scanned) { s.kind, s.age = 1, 30 }))},
 		{"staff after hours", everything, sunday(scan(func(s *scanned) { s.extras, s.lists = true, []listed{{"staff", true}} }))},
 		{"escort", everything, scan(func(s *scanned) { s.kind, s.age, s.extras, s.lists = 1, 30, true, []listed{{"escort", true}} })},
+		{"in perhaps twice", everything, scan(func(s *scanned) { s.kind, s.age, s.maybeMore = 1, 30, true })},
 		{"in twice", everything, scan(func(s *scanned) { s.kind, s.age, s.inAgo = 1, 30, 30 })},
 		{"passport", builtIn, scan(func(s *scanned) {
 			s.found, s.passport, s.event, s.dose, s.of, s.ppDay = false, true, gate.PassportVaccination, 2, 2, 40

@@ -155,7 +155,7 @@ func TestAnythingAtAll(t *testing.T) {
 					Proof: gate.Proof(rnd.Uint32N(4)), Why: "'; --", Kind: gate.PassKind(rnd.Uint32N(8)), From: gate.Minute(rnd.Uint32()), To: gate.Minute(rnd.Uint32()),
 					Window: gate.Window{From: gate.Day(rnd.Uint32()), To: gate.Day(rnd.Uint32()), Weekdays: uint8(rnd.Uint32()), Start: uint16(rnd.Uint32()), End: uint16(rnd.Uint32())},
 				},
-				Passages: gate.Passages{In: int64(rnd.Uint64()), Out: int64(rnd.Uint64())},
+				Passages: gate.Passages{In: int64(rnd.Uint64()), Out: int64(rnd.Uint64()), Unknown: rnd.IntN(2) == 0},
 				DataAge:  int64(rnd.Uint64()), Clock: gate.ClockLevel(rnd.Uint32N(8)),
 			}
 			if rnd.IntN(2) == 0 {

@@ -57,7 +57,8 @@ func (p *Policy) PassageWindow() time.Duration {
 }
 
 // passages holds the last passages of a person against the rules. Passages
-// that lie after now, or longer ago than is forgiven, count for nothing.
+// that lie after now, or longer ago than is forgiven, count for nothing. Where
+// there may have been others, each rule does as if there were.
 func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
 	b := &p.passback
 	since := func(at int64) (time.Duration, bool) {
@@ -72,6 +73,9 @@ func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
 		if b.Out != Off && wasOut && outAgo <= b.Forgive && (!wasIn || inAgo > outAgo) {
 			w.limit(b.Out, gate.ReasonAntiPassback)
 		}
+		if in.Passages.Unknown && b.Out != Off {
+			w.limit(b.Out, gate.ReasonPassagesUnknown)
+		}
 		return
 	}
 	if b.In != Off && wasIn && inAgo <= b.Forgive && (!wasOut || outAgo > inAgo) {
@@ -79,6 +83,9 @@ func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
 	}
 	if b.Reentry != Off && (wasIn && inAgo < b.Interval || wasOut && outAgo < b.Interval) {
 		w.limit(b.Reentry, gate.ReasonReentry)
+	}
+	if strictest := max(b.In, b.Reentry); in.Passages.Unknown && strictest != Off {
+		w.limit(strictest, gate.ReasonPassagesUnknown)
 	}
 }
 

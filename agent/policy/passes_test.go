@@ -15,6 +15,7 @@ type shown struct {
 	from, to          int
 	inWindow, leaving bool
 	inAgo             int
+	maybeMore         bool
 	level             int
 	clock             gate.ClockLevel
 	dataAge           int64
@@ -62,6 +63,11 @@ func (r rules) meetsPass(s shown, bad map[gate.Reason]int) (v int, retry bool) {
 		if s.inAgo != none && s.inAgo < r.interval {
 			v = max(v, r.reentry)
 		}
+		if s.maybeMore {
+			v = max(v, r.in, r.reentry)
+		}
+	} else if s.maybeMore {
+		v = max(v, r.out)
 	}
 	return v, false
 }
@@ -89,11 +95,11 @@ func TestEveryPass(t *testing.T) {
 			for _, why := range whys {
 				for _, times := range [][2]int{{0, 1}, {-60, 60}, {1, 60}, {-60, 0}, {-60, -1}} {
 					for clock := gate.ClockNone; clock <= gate.ClockCentral; clock++ {
-						for bits := range 4 {
+						for bits := range 8 {
 							for _, ago := range []int{none, 0, 9, 10, 60, 61} {
 								for level := 1; level <= 4; level++ {
 									for _, dataAge := range []int64{-1, 0, 1 << 40} {
-										s := shown{kind, why, times[0], times[1], bits&1 != 0, bits&2 != 0, ago, level, clock, dataAge}
+										s := shown{kind, why, times[0], times[1], bits&1 != 0, bits&2 != 0, ago, bits&4 != 0, level, clock, dataAge}
 										in := gate.Inputs{Now: now.UnixMilli(), Credential: gate.KindPass, Clock: clock, DataAge: dataAge}
 										minute := int(gate.MinuteOf(now))
 										in.Pass = gate.Pass{Proof: gate.ProofGood, Kind: kind, From: gate.Minute(minute + s.from), To: gate.Minute(minute + s.to), Why: why}
@@ -106,6 +112,7 @@ func TestEveryPass(t *testing.T) {
 										if s.leaving {
 											in.Direction = gate.DirectionOut
 										}
+										in.Passages.Unknown = s.maybeMore
 										if ago != none {
 											in.Passages.In = now.UnixMilli() - int64(ago)*60_000
 										}

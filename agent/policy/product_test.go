@@ -69,6 +69,7 @@ func (s scanned) inputs() gate.Inputs {
 	if s.outAgo != none {
 		in.Passages.Out = now.UnixMilli() - int64(s.outAgo)*60_000
 	}
+	in.Passages.Unknown = s.maybeMore
 	if s.passport {
 		in.Passport = gate.Passport{
 			Proof: gate.ProofGood, Matched: !s.stranger, Event: s.event, Dose: uint8(s.dose), Of: uint8(s.of), Day: day(s.ppDay),
@@ -157,6 +158,14 @@ func variants(r rules) (all []variant) {
 			add(fmt.Sprintf("left %d min ago, leaving %v", n, leaving), func(s *scanned) { s.outAgo, s.leaving = n, leaving })
 			add(fmt.Sprintf("came %d min ago, left since, leaving %v", n+30, leaving),
 				func(s *scanned) { s.inAgo, s.outAgo, s.leaving = n+30, n, leaving })
+		}
+	}
+	for _, n := range []int{none, 5, 61} {
+		for _, leaving := range []bool{false, true} {
+			add(fmt.Sprintf("came %d min ago and perhaps later, leaving %v", n, leaving),
+				func(s *scanned) { s.inAgo, s.maybeMore, s.leaving = n, true, leaving })
+			add(fmt.Sprintf("left %d min ago and perhaps later, leaving %v", n, leaving),
+				func(s *scanned) { s.outAgo, s.maybeMore, s.leaving = n, true, leaving })
 		}
 	}
 	show := func(name string, change func(*scanned)) {

@@ -96,7 +96,8 @@ type scanned struct {
 	doubts            int // flags that speak against the card
 	mismatch, expired bool
 	leaving           bool
-	inAgo, outAgo     int // minutes; none
+	inAgo, outAgo     int  // minutes; none
+	maybeMore         bool // there may have been later passages
 
 	passport        bool // a good one, shown with the card
 	stranger        bool
@@ -309,9 +310,11 @@ func (r rules) meets(s scanned) (gate.Class, int) {
 		least(!r.open && !staff, r.outside)
 		least(s.inAgo != none && s.inAgo <= r.forgive && (s.outAgo == none || s.outAgo > s.inAgo), r.in)
 		least(s.inAgo != none && s.inAgo < r.interval || s.outAgo != none && s.outAgo < r.interval, r.reentry)
+		least(s.maybeMore, max(r.in, r.reentry))
 	}
 	if told && s.leaving {
 		least(s.outAgo != none && s.outAgo <= r.forgive && (s.inAgo == none || s.inAgo > s.outAgo), r.out)
+		least(s.maybeMore, r.out)
 	}
 	least(on(r.manual...), manual)
 	least(on(r.notice...), notice)

@@ -41,6 +41,7 @@ func defaultTexts() map[string]Text {
 	papers := Text{"Cần xem thêm giấy tờ. Vui lòng gặp nhân viên.", "The guard needs to see more papers. Please see the guard."}
 	showCard := Text{"Vui lòng đưa thẻ căn cước hoặc gặp nhân viên.", "Please show your ID card or see the guard."}
 	passage := Text{"Quý khách đã qua cổng theo chiều này. Vui lòng gặp nhân viên.", "You have passed this way already. Please see the guard."}
+	unknownPassages := Text{"Cổng chưa biết các lượt qua trước đó. Vui lòng gặp nhân viên.", "This gate does not know yet who passed before. Please see the guard."}
 	badPass := Text{"Giấy qua cổng không dùng được ở đây. Vui lòng gặp nhân viên.", "This pass is not accepted here. Please see the guard."}
 	badPassport := Text{"Giấy chứng nhận này không dùng được ở đây. Vui lòng đưa thẻ căn cước.", "This certificate is not accepted here. Please show your ID card."}
 	return map[string]Text{
@@ -53,6 +54,7 @@ func defaultTexts() map[string]Text {
 		"ALLOW_NOTICE/personal_code":       {"Mời qua. Lần sau vui lòng mang thẻ căn cước.", "Please pass. Next time please bring your ID card."},
 		"ALLOW_NOTICE/anti_passback":       {"Mời qua. Xin quét mã cả khi vào và khi ra.", "Please pass. Kindly scan both on the way in and out."},
 		"ALLOW_NOTICE/reentry":             {"Mời qua. Quý khách vừa qua cổng.", "Please pass. You passed this gate a short while ago."},
+		"ALLOW_NOTICE/passages_unknown":    {"Mời qua. Cổng chưa biết các lượt qua trước đó.", "Please pass. This gate does not know yet who passed before."},
 		"ALLOW_NOTICE/closed":              {"Mời qua. Hiện đang ngoài giờ mở cửa.", "Please pass. It is outside the opening hours."},
 		"ALLOW_NOTICE/listed":              {"Mời qua. Nhân viên có thể hỏi thêm.", "Please pass. The guard may have a word with you."},
 		"ALLOW_NOTICE/doubtful_card":       {"Mời qua. Thẻ có thông tin chưa khớp, nhân viên có thể hỏi thêm.", "Please pass. Details of your card do not fit together; the guard may ask."},
@@ -84,6 +86,7 @@ func defaultTexts() map[string]Text {
 		"MANUAL_CHECK/closed":              {"Hiện đang ngoài giờ mở cửa. Vui lòng gặp nhân viên.", "It is outside the opening hours. Please see the guard."},
 		"MANUAL_CHECK/anti_passback":       passage,
 		"MANUAL_CHECK/reentry":             {"Quý khách vừa qua cổng. Vui lòng gặp nhân viên.", "You passed this gate a short while ago. Please see the guard."},
+		"MANUAL_CHECK/passages_unknown":    unknownPassages,
 		"MANUAL_CHECK/pass_unknown":        badPass,
 		"MANUAL_CHECK/pass_forged":         badPass,
 		"MANUAL_CHECK/pass_malformed":      badPass,

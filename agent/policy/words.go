@@ -58,10 +58,11 @@ var reasonWords = map[gate.Reason]Text{
 	gate.ReasonPassSpent:     {"giấy qua cổng một lần đã dùng", "the pass was for one entry, which was made"},
 	gate.ReasonPassElsewhere: {"giấy qua cổng cho nơi khác", "the pass is for another site, gate or zone"},
 
-	gate.ReasonListed:       {"có tên trong danh sách", "on a list"},
-	gate.ReasonClosed:       {"ngoài giờ mở cửa hoặc ngày nghỉ", "outside the opening hours, or a holiday"},
-	gate.ReasonAntiPassback: {"lần qua trước cùng chiều", "the passage before was in the same direction"},
-	gate.ReasonReentry:      {"quay lại quá sớm", "back sooner than allowed"},
+	gate.ReasonListed:          {"có tên trong danh sách", "on a list"},
+	gate.ReasonClosed:          {"ngoài giờ mở cửa hoặc ngày nghỉ", "outside the opening hours, or a holiday"},
+	gate.ReasonAntiPassback:    {"lần qua trước cùng chiều", "the passage before was in the same direction"},
+	gate.ReasonReentry:         {"quay lại quá sớm", "back sooner than allowed"},
+	gate.ReasonPassagesUnknown: {"chưa biết các lượt qua trước đó", "it was not known yet who had passed before"},
 
 	gate.ReasonUnreadable:         {"không đọc được mã", "the code could not be read"},
 	gate.ReasonUnsupported:        {"mã không dùng được ở đây", "the code is not accepted here"},
@@ -103,6 +104,7 @@ var changeWords = map[ChangeKind]Text{
 	ChangeNoDoubts:   {"Với thẻ có thông tin khớp", "With a card whose data agree"},
 	ChangeNewCard:    {"Với thẻ còn hạn", "With a card that has not expired"},
 	ChangeLeaveFirst: {"Nếu trước đó đã qua chiều ngược lại", "With a passage the other way before"},
+	ChangePassages:   {"Nếu cổng biết là chưa có lượt qua nào khác", "With a gate that knew of no other passage"},
 	ChangeOtherPass:  {"Với giấy qua cổng còn hiệu lực", "With a pass that counts"},
 }
 

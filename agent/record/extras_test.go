@@ -27,7 +27,7 @@ func TestExtrasRoundTrip(t *testing.T) {
 		"everything": full, "as much as fits": most, "read, nothing in them": {Found: true, HasExtras: true}, "none": {Found: true, Word: 1 << 15},
 	} {
 		in := gate.Inputs{
-			Now: 1, Facts: f, Passages: gate.Passages{In: 5, Out: 1 << 40},
+			Now: 1, Facts: f, Passages: gate.Passages{In: 5, Out: 1 << 40, Unknown: true},
 			Passport: gate.Passport{
 				Proof: gate.ProofGood, Matched: true, Event: gate.PassportTest, Dose: 3, Of: 2, Day: 18900,
 				Test: gate.Test{Kind: gate.TestPCR, Sampled: 27_000_000}, From: 18000, To: 18180,

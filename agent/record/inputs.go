@@ -29,6 +29,7 @@ type inputs struct {
 	LastIn      int64          `cbor:"14,keyasint,omitzero"`  // UTC milliseconds
 	LastOut     int64          `cbor:"15,keyasint,omitzero"`
 	Mismatch    bool           `cbor:"16,keyasint,omitzero"`
+	Unknown     bool           `cbor:"17,keyasint,omitzero"` // of the passages
 }
 
 // EncodeInputs gives the deterministic CBOR of what a policy was given. It
@@ -57,6 +58,7 @@ func EncodeInputs(in gate.Inputs) ([]byte, error) {
 		LastIn:      in.Passages.In,
 		LastOut:     in.Passages.Out,
 		Mismatch:    in.Facts.CardMismatch,
+		Unknown:     in.Passages.Unknown,
 	})
 }
 
@@ -90,7 +92,7 @@ func DecodeInputs(b []byte) (gate.Inputs, error) {
 		Facts:       facts,
 		Passport:    in.Passport.domain(),
 		Pass:        in.Pass.domain(),
-		Passages:    gate.Passages{In: in.LastIn, Out: in.LastOut},
+		Passages:    gate.Passages{In: in.LastIn, Out: in.LastOut, Unknown: in.Unknown},
 		DataAge:     in.DataAge,
 		Clock:       clock,
 	}, nil
