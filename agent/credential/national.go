@@ -49,9 +49,10 @@ func splitNational(f *fields) (national, bool) {
 	return n, true
 }
 
-// readNational reads the national QR. Masked, or with the number of a passport
-// or an old card, it names nobody: a suffix fits many. What it shows of name
-// and birth is for the guard.
+// readNational reads the national QR. Masked it names nobody: a suffix fits
+// many. Neither does the number of a passport or of an old card with nine
+// digits: people are on record under the personal number, and who has one has a
+// card that shows it. What the code shows of name and birth is for the guard.
 func readNational(f *fields) (gate.Claim, bool) {
 	n, ok := splitNational(f)
 	if !ok {
@@ -64,7 +65,11 @@ func readNational(f *fields) (gate.Claim, bool) {
 	if n.proxy {
 		c.Warnings |= gate.FlagProxy
 	}
-	if number := gate.Number(n.number); !n.masked && number.Valid() {
+	switch number := gate.Number(n.number); {
+	case strings.Contains(n.number, "*"):
+	case !number.Valid():
+		c.Warnings |= gate.FlagOtherNumber
+	case !n.masked:
 		c.Number = gate.Number(strings.Clone(n.number))
 		c.Warnings |= checkNumber(number, n.born.Year, n.ext.sex)
 	}

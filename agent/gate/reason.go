@@ -40,7 +40,11 @@ const (
 	ReasonPassportExpired   Reason = "passport_expired"
 	ReasonPassportRevoked   Reason = "passport_revoked"
 	ReasonPassportMismatch  Reason = "passport_mismatch" // not the holder of the card
-	ReasonNeedsCard         Reason = "needs_card"        // show the ID card as well
+	// It is good and of the holder of the card, and gives less than it might:
+	ReasonPassportTooYoung Reason = "passport_too_young" // the dose does not count yet
+	ReasonPassportTooOld   Reason = "passport_too_old"   // the last dose, recovery or test no longer does
+	ReasonPassportNothing  Reason = "passport_nothing"   // it is about nothing that counts here
+	ReasonNeedsCard        Reason = "needs_card"         // show the ID card as well
 )
 
 // Reasons of passes.
@@ -87,6 +91,8 @@ const (
 	// A code on a phone stood for the card, of which it is no proof.
 	ReasonPersonalCode Reason = "personal_code"
 	ReasonControlChars Reason = "control_chars"
+	// The national QR with the number of an old nine-digit card or of a passport.
+	ReasonOtherNumber Reason = "other_number"
 	// What the card says is not what central has for its number (check bits).
 	ReasonCardDataMismatch Reason = "card_data_mismatch"
 )
@@ -102,10 +108,11 @@ func Reasons() []Reason {
 		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
 		ReasonCardDataMismatch,
 		ReasonPassport, ReasonPassportMalformed, ReasonPassportUnknown, ReasonPassportForged, ReasonPassportUsage,
-		ReasonPassportEarly, ReasonPassportExpired, ReasonPassportRevoked, ReasonPassportMismatch, ReasonNeedsCard,
+		ReasonPassportEarly, ReasonPassportExpired, ReasonPassportRevoked, ReasonPassportMismatch,
+		ReasonPassportTooYoung, ReasonPassportTooOld, ReasonPassportNothing, ReasonNeedsCard,
 		ReasonPass, ReasonPassMalformed, ReasonPassUnknown, ReasonPassForged, ReasonPassEarly, ReasonPassExpired,
 		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
 		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry, ReasonPassagesUnknown,
-		ReasonMasked, ReasonProxy, ReasonPersonalCode, ReasonControlChars,
+		ReasonMasked, ReasonProxy, ReasonPersonalCode, ReasonControlChars, ReasonOtherNumber,
 	}
 }

@@ -129,15 +129,20 @@ const (
 	FlagMasked       // parts are covered by stars: it names nobody
 	FlagProxy        // declared by somebody else for its bearer
 	FlagControlChars // refused because of control characters in it
+	FlagOtherNumber  // the number of an old card or a passport: it names nobody who is known by the personal number
 )
 
 var flagReasons = [...]Reason{
 	ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
-	ReasonMasked, ReasonProxy, ReasonControlChars,
+	ReasonMasked, ReasonProxy, ReasonControlChars, ReasonOtherNumber,
 }
 
 // Has says whether all bits of f are set.
 func (c ClaimFlags) Has(f ClaimFlags) bool { return c&f == f }
+
+// NamesNobody says whether the number, if there is one, is not a whole personal
+// number, the only one that people are looked up by.
+func (c ClaimFlags) NamesNobody() bool { return c&(FlagMasked|FlagOtherNumber) != 0 }
 
 // AppendReasons appends the reason code of each set flag, in bit order.
 func (c ClaimFlags) AppendReasons(to []Reason) []Reason {

@@ -63,7 +63,7 @@ func credentialOf(kind gate.CredentialKind, flags gate.ClaimFlags) (credential, 
 	case gate.KindCC:
 		return credCC, true
 	case gate.KindQRQG:
-		if flags.Has(gate.FlagMasked) {
+		if flags.NamesNobody() {
 			return credMasked, true
 		}
 		return credQRQG, true

@@ -127,7 +127,7 @@ func (p *Policy) withCard(in *gate.Inputs, is int) []Change {
 	better := strictness(d.Verdict) < is
 	switch in.Credential {
 	case gate.KindQRQG:
-		if !in.Flags.Has(gate.FlagMasked) {
+		if !in.Flags.NamesNobody() {
 			if better {
 				return []Change{{Kind: ChangeCard, Decision: d}}
 			}

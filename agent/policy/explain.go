@@ -48,7 +48,8 @@ const (
 func ModuleOf(r gate.Reason) Module {
 	switch r {
 	case gate.ReasonUnreadable, gate.ReasonUnsupported, gate.ReasonUnsupportedDynamic, gate.ReasonNeedsCard,
-		gate.ReasonAmbiguous, gate.ReasonPersonalCode, gate.ReasonMasked, gate.ReasonProxy, gate.ReasonControlChars:
+		gate.ReasonAmbiguous, gate.ReasonPersonalCode, gate.ReasonMasked, gate.ReasonProxy, gate.ReasonControlChars,
+		gate.ReasonOtherNumber:
 		return ModuleCredential
 	case gate.ReasonDenyList, gate.ReasonListed:
 		return ModuleLists
@@ -64,7 +65,7 @@ func ModuleOf(r gate.Reason) Module {
 		return ModuleCard
 	case gate.ReasonPassport, gate.ReasonPassportMalformed, gate.ReasonPassportUnknown, gate.ReasonPassportForged,
 		gate.ReasonPassportUsage, gate.ReasonPassportEarly, gate.ReasonPassportExpired, gate.ReasonPassportRevoked,
-		gate.ReasonPassportMismatch:
+		gate.ReasonPassportMismatch, gate.ReasonPassportTooYoung, gate.ReasonPassportTooOld, gate.ReasonPassportNothing:
 		return ModulePassport
 	case gate.ReasonPass, gate.ReasonPassMalformed, gate.ReasonPassUnknown, gate.ReasonPassForged, gate.ReasonPassEarly,
 		gate.ReasonPassExpired, gate.ReasonPassRevoked, gate.ReasonPassSpent, gate.ReasonPassElsewhere:
@@ -85,6 +86,10 @@ type Step struct {
 	From, To gate.Verdict
 	// First marks the step that gave class and verdict.
 	First bool
+	// Age and Bound, of a passport that is too young or too old: how old its
+	// event was, and how old it has to be at least or may be at most. Days, for
+	// a test hours; 0 for other steps.
+	Age, Bound int64
 }
 
 // Changed says whether the step turned the verdict.
@@ -165,9 +170,21 @@ func (p *Policy) Explain(in gate.Inputs) Explanation {
 	if p == nil || !p.built {
 		return e
 	}
+	p.measure(e.Steps, &in)
 	e.Facts = p.facts(&in)
 	e.Changes = p.whatWouldChange(&in, d)
 	return e
+}
+
+// measure fills in by how much a passport is too young or too old.
+func (p *Policy) measure(steps []Step, in *gate.Inputs) {
+	for i := range steps {
+		if s := &steps[i]; s.Reason == gate.ReasonPassportTooYoung || s.Reason == gate.ReasonPassportTooOld {
+			m := p.moment(in.Now, in.Clock, p.params.Clock)
+			says := p.passportSays(&in.Passport, &m)
+			s.Age, s.Bound = says.age, says.bound
+		}
+	}
 }
 
 // facts lists what the inputs say, the most telling first.

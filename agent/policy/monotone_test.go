@@ -175,7 +175,7 @@ func TestAnythingAtAll(t *testing.T) {
 			if d != x.policy.Decide(in) {
 				t.Fatalf("%s: two decisions", name)
 			}
-			named := in.Credential == gate.KindCCCD || in.Credential == gate.KindCC || in.Credential == gate.KindQRQG && !in.Flags.Has(gate.FlagMasked)
+			named := in.Credential == gate.KindCCCD || in.Credential == gate.KindCC || in.Credential == gate.KindQRQG && !in.Flags.NamesNobody()
 			passed := in.Credential == gate.KindPass && (in.Pass.Proof == gate.ProofGood || in.Pass.Why == gate.ReasonPassSpent)
 			clock := in.Clock >= gate.ClockRTC && in.Clock <= gate.ClockCentral
 			if d.Verdict.Opens() && (!clock || !passed && (!named || in.DataAge < 0)) {

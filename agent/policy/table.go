@@ -75,11 +75,12 @@ func (p *Policy) Table() string {
 		return "no policy: everybody is refused\n"
 	}
 	level := p.tableLevel(newWorld(p))
-	fmt.Fprintf(&b, "%s version %d, site at level %d, times in %v\n", p.ref.ID, p.ref.Version, level, p.zone)
+	fmt.Fprintf(&b, "%s version %d, at every level of a site, 1 to 4; times in %v\n", p.ref.ID, p.ref.Version, p.zone)
+	fmt.Fprintf(&b, "%s level %d", p.ownLevel(), p.level)
 	for _, c := range p.changes {
-		fmt.Fprintf(&b, "from %s on at level %d\n", c.From.In(p.zone).Format("2006-01-02 15:04"), c.Level)
+		fmt.Fprintf(&b, ",\n  from %s on level %d", c.From.In(p.zone).Format("2006-01-02 15:04"), c.Level)
 	}
-	b.WriteString("NOTICE is ALLOW_NOTICE, MANUAL is MANUAL_CHECK, ALERT is DENY_ALERT; 1 to 4 are levels of a site\n")
+	b.WriteString("\nNOTICE is ALLOW_NOTICE, MANUAL is MANUAL_CHECK, ALERT is DENY_ALERT\n")
 	rows := p.Rows()
 	for len(rows) > 0 {
 		n := 1
@@ -90,6 +91,14 @@ func (p *Policy) Table() string {
 		rows = rows[n:]
 	}
 	return b.String()
+}
+
+// ownLevel begins the sentence about the level that a policy sets.
+func (p *Policy) ownLevel() string {
+	if p.ref == builtIn.ref {
+		return "a site for which no other policy was published is at"
+	}
+	return "the site itself is at"
 }
 
 // shortVerdicts keep a table narrow.
@@ -238,7 +247,7 @@ func (p *Policy) otherCredentials(w *world) []situation {
 	rows := w.each(nil, "the national QR with the whole number", func(in *gate.Inputs) { in.Credential = gate.KindQRQG }, "GREEN", "RED", "BLOCK")
 	all := w.credentials()
 	for _, s := range all {
-		if s.in.Credential == gate.KindBHYT || s.in.Flags.Has(gate.FlagMasked) {
+		if s.in.Credential == gate.KindBHYT || s.in.Flags.NamesNobody() {
 			rows = append(rows, s)
 		}
 	}

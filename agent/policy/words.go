@@ -46,6 +46,9 @@ var reasonWords = map[gate.Reason]Text{
 	gate.ReasonPassportExpired:   {"hộ chiếu vắc xin đã hết hạn", "the vaccine passport has expired"},
 	gate.ReasonPassportRevoked:   {"hộ chiếu vắc xin đã bị thu hồi", "the vaccine passport is revoked"},
 	gate.ReasonPassportMismatch:  {"hộ chiếu vắc xin không phải của chủ thẻ", "the vaccine passport is not that of the holder of the card"},
+	gate.ReasonPassportTooYoung:  {"hộ chiếu vắc xin chưa đủ ngày", "the vaccine passport is too young"},
+	gate.ReasonPassportTooOld:    {"hộ chiếu vắc xin đã quá lâu", "the vaccine passport is too old"},
+	gate.ReasonPassportNothing:   {"hộ chiếu vắc xin không có điều được tính ở đây", "the vaccine passport is about nothing that counts here"},
 	gate.ReasonNeedsCard:         {"cần thêm thẻ căn cước", "the ID card is needed as well"},
 
 	gate.ReasonPass:          {"giấy qua cổng hợp lệ", "a pass that counts"},
@@ -79,6 +82,7 @@ var reasonWords = map[gate.Reason]Text{
 	gate.ReasonProxy:             {"do người khác khai hộ", "declared by somebody else"},
 	gate.ReasonPersonalCode:      {"mã cá nhân thay cho thẻ", "a personal code in place of the card"},
 	gate.ReasonControlChars:      {"mã có ký tự điều khiển", "control characters in the code"},
+	gate.ReasonOtherNumber:       {"mã mang số CMND cũ hoặc hộ chiếu, không phải số định danh", "the number of an old card or a passport, not the personal number"},
 	gate.ReasonCardDataMismatch:  {"thông tin trên thẻ khác với hồ sơ", "the card says other than the record"},
 }
 
