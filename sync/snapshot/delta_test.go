@@ -59,8 +59,8 @@ func TestDeltasLive(t *testing.T) {
 		st.live(deltas[0])
 		synctest.Wait()
 		st.want("one", 2, "")
-		st.live(deltas[2]) // number 3 has not come, and nothing names it yet
 		st.keep(deltas[1])
+		st.live(deltas[2]) // number 3 has not come, and nothing names it yet
 		synctest.Wait()
 		st.want("the one before was read", 4, "")
 		st.wantRows(deltas[2])
@@ -82,6 +82,46 @@ func TestDeltasLive(t *testing.T) {
 		if g, _ := st.s.Generation("vn"); !g.Issued.Equal(issued.Add(60*time.Second)) || st.s.vouches != 1 {
 			t.Errorf("issued %v after %d", g.Issued, st.s.vouches)
 		}
+	})
+}
+
+// What was lost on the way, and is not on the broker yet either, is read again
+// until it is there: by itself while it is awaited, and by the manifest that
+// names it once the waiting was given up.
+func TestDeltaThatComesLate(t *testing.T) {
+	bubble(t, true, func(st *stand) {
+		deltas := st.p.deltas(st.base(2000), 4)
+		st.keep(deltas[0])
+		st.live(deltas[0], deltas[2])
+		synctest.Wait()
+		st.want("the one before is not there", 2, "")
+		st.keep(deltas[1])
+		time.Sleep(chunkWithin + pauseFirst)
+		st.want("it was read again", 4, "")
+		st.wantRows(deltas[2])
+	})
+	bubble(t, true, func(st *stand) {
+		e := st.base(2000)
+		deltas := st.p.deltas(e, 4)
+		st.live(deltas[0], deltas[2])
+		time.Sleep(10 * time.Minute)
+		st.want("the one before does not come", 2, "delta 3")
+		topic := st.p.topics.Delta("vn", 3)
+		if n := st.b.reads[topic]; n != misses {
+			t.Errorf("read %d times", n)
+		}
+		st.keep(deltas...)
+		st.publish(st.p.with(e, deltas, 60, nil))
+		synctest.Wait()
+		st.want("by the manifest", 4, "")
+	})
+	bubble(t, true, func(st *stand) { // or it comes after all
+		deltas := st.p.deltas(st.base(2000), 4)
+		st.live(deltas[0], deltas[2])
+		time.Sleep(10 * time.Minute)
+		st.live(deltas[1])
+		synctest.Wait()
+		st.want("late", 4, "")
 	})
 }
 
