@@ -138,6 +138,9 @@ func (f *finder) params() {
 	if p.accept[credDCC] == AcceptWithCard && p.lifts == 0 {
 		f.add(Contradiction, "passport.lifts", "is empty, so that a passport helps nobody, and credentials.dcc asks for the card beside it")
 	}
+	if p.lifts.has(gate.Red) && !p.lifts.has(gate.Yellow) {
+		f.add(Contradiction, "passport.lifts", "names RED and not YELLOW: with a passport a first dose on record is worse than none")
+	}
 }
 
 func (f *finder) lists() {
@@ -154,8 +157,14 @@ func (f *finder) lists() {
 		if l.Effect == ListAllow && l.Classes.has(gate.Red) && !l.Classes.has(gate.Yellow) {
 			f.add(Contradiction, path+".classes", "lets RED in and not YELLOW, who are better off")
 		}
-		if slices.Contains(blockingLists[:], l.Name) && l.Effect != ListBlock && l.Effect != ListAlert {
-			f.add(Contradiction, path+".effect", "does not block, and lists of that name block by themselves")
+		if effectsOf(l.Name) == nil {
+			continue
+		}
+		if l.Effect == ListNotice {
+			f.add(Contradiction, path+".effect", "lets pass with notice, and lists of that name block by themselves")
+		}
+		if len(l.Hours) > 0 || l.NotOnHolidays {
+			f.add(Contradiction, path, "holds in its hours only; at other times whoever is on it is judged as if they were not")
 		}
 	}
 }

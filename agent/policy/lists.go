@@ -50,6 +50,24 @@ func (e ListEffect) String() string {
 // has no rule for them.
 var blockingLists = [...]string{"deny", "watch"}
 
+// blockingEffects say what a rule may make of these lists: one that denies
+// blocks; one that watches may leave it to the guard. Neither lets anybody in
+// or is passed over.
+var blockingEffects = [len(blockingLists)][]ListEffect{
+	{ListBlock, ListAlert},
+	{ListNotice, ListManual, ListBlock, ListAlert},
+}
+
+// effectsOf gives the effects that a rule for a list may have; nil for any.
+func effectsOf(list string) []ListEffect {
+	for i, name := range blockingLists {
+		if name == list {
+			return blockingEffects[i]
+		}
+	}
+	return nil
+}
+
 // listing is what the lists of a person do at one moment.
 type listing struct {
 	block, alert, manual, notice bool

@@ -5,6 +5,7 @@ import "gateagent/agent/gate"
 // upgrade lets a verified passport of the holder of the card better what the
 // record says, by the same rows and days. It never helps against BLOCK, nor
 // where there is more to know than is known, nor by a clock that cannot tell.
+// Where the passport gives less than GREEN, the reason says what it lacks.
 func (p *Policy) upgrade(in *gate.Inputs, found *finding, m *moment, w *weighing) {
 	pp := &in.Passport
 	switch {
@@ -21,45 +22,86 @@ func (p *Policy) upgrade(in *gate.Inputs, found *finding, m *moment, w *weighing
 		found.class == gate.Unknown && found.reason != gate.ReasonNoRecord {
 		return
 	}
-	class := p.passportClass(pp, m)
-	if class == gate.ClassNone || found.class == class || found.class == gate.Yellow && class != gate.Green {
-		return
+	says := p.passportSays(pp, m)
+	if says.class == gate.Green || says.class == gate.Yellow && found.class != gate.Yellow {
+		w.note(found.reason)
+		found.class, found.reason = says.class, gate.ReasonPassport
+		found.ignoredFuture = found.ignoredFuture && says.class != gate.Green
 	}
-	w.note(found.reason)
-	*found = finding{class: class, reason: gate.ReasonPassport}
+	if says.lacks != "" {
+		w.note(says.lacks)
+	}
 }
 
-// passportClass is the class of somebody of whom only the passport is known;
-// ClassNone where it counts for nothing.
-func (p *Policy) passportClass(pp *gate.Passport, m *moment) gate.Class {
+// testimony is what a passport says about its holder.
+type testimony struct {
+	// class of somebody of whom nothing else is known; ClassNone where the
+	// passport counts for nothing.
+	class gate.Class
+	// lacks says why it is not a better one; empty where days change nothing.
+	lacks gate.Reason
+	// age is how old the event is and bound how old it has to be, or may be, in
+	// days or for a test in hours; set with the reasons too young and too old.
+	age, bound int64
+}
+
+// passportSays judges a good passport by itself.
+//
+// Whoever shows a second dose has had a first, at least three weeks before by
+// every vaccine's schedule. So a dose after the first makes YELLOW from its own
+// day on: a second dose never hurts. One that does not count yet makes GREEN
+// only where the series was completed before it.
+func (p *Policy) passportSays(pp *gate.Passport, m *moment) testimony {
 	age := int64(m.today) - int64(pp.Day)
 	switch {
 	case pp.Event == gate.PassportVaccination && pp.Day != 0 && pp.Dose > 0 && pp.Of > 0:
-		old := p.params.MaxDoseAge != 0 && age > int64(p.params.MaxDoseAge)
+		return p.doseSays(pp, age)
+	case pp.Event == gate.PassportRecovery && pp.Day != 0:
+		longest := int64(p.params.RecoveredDays)
 		switch {
 		case age < 0:
-		case pp.Dose > pp.Of && !old: // a booster: the series was completed before
-			return gate.Green
-		case age < int64(p.params.DoseDays):
-		case pp.Dose >= pp.Of && !old:
-			return gate.Green
-		default:
-			return gate.Yellow
+			return testimony{lacks: gate.ReasonFutureFact}
+		case age > longest:
+			return testimony{lacks: gate.ReasonPassportTooOld, age: age, bound: longest}
+		case pp.From != 0 && m.today < pp.From:
+			return testimony{lacks: gate.ReasonPassportTooYoung, age: age, bound: int64(pp.From) - int64(pp.Day)}
+		case pp.To != 0 && m.today > pp.To:
+			return testimony{lacks: gate.ReasonPassportTooOld, age: age, bound: int64(pp.To) - int64(pp.Day)}
 		}
-	case pp.Event == gate.PassportRecovery && pp.Day != 0:
-		if 0 <= age && age <= int64(p.params.RecoveredDays) &&
-			(pp.From == 0 || m.today >= pp.From) && (pp.To == 0 || m.today <= pp.To) {
-			return gate.Green
+		return testimony{class: gate.Green}
+	case pp.Event == gate.PassportTest && !pp.Test.Positive && p.testHours(pp.Test.Kind) > 0:
+		minutes := floorDiv(m.now, 60_000) - int64(pp.Test.Sampled)
+		switch {
+		case minutes < 0:
+			return testimony{lacks: gate.ReasonFutureFact}
+		case !p.testCounts(&pp.Test, m.now):
+			return testimony{lacks: gate.ReasonPassportTooOld, age: (minutes + 59) / 60, bound: int64(p.testHours(pp.Test.Kind))}
 		}
-	case pp.Event == gate.PassportTest:
-		if p.testCounts(&pp.Test, m.now) {
-			return gate.Yellow
-		}
+		return testimony{class: gate.Yellow}
 	}
-	return gate.ClassNone
+	return testimony{lacks: gate.ReasonPassportNothing}
 }
 
-// passportReasons are the reasons for which a passport does not count.
+// doseSays judges a dose that was given age days ago.
+func (p *Policy) doseSays(pp *gate.Passport, age int64) testimony {
+	days, longest := int64(p.params.DoseDays), int64(p.params.MaxDoseAge)
+	completes, booster := pp.Dose >= pp.Of, pp.Dose > pp.Of
+	switch {
+	case age < 0:
+		return testimony{lacks: gate.ReasonFutureFact}
+	case completes && longest != 0 && age > longest:
+		return testimony{class: gate.Yellow, lacks: gate.ReasonPassportTooOld, age: age, bound: longest}
+	case booster, completes && age >= days:
+		return testimony{class: gate.Green}
+	case completes && pp.Dose > 1:
+		return testimony{class: gate.Yellow, lacks: gate.ReasonPassportTooYoung, age: age, bound: days}
+	case pp.Dose > 1, age >= days:
+		return testimony{class: gate.Yellow}
+	}
+	return testimony{lacks: gate.ReasonPassportTooYoung, age: age, bound: days}
+}
+
+// passportReasons are the reasons for which a passport does not count at all.
 var passportReasons = [...]gate.Reason{
 	gate.ReasonPassportMalformed, gate.ReasonPassportUnknown, gate.ReasonPassportForged, gate.ReasonPassportUsage,
 	gate.ReasonPassportEarly, gate.ReasonPassportExpired, gate.ReasonPassportRevoked, gate.ReasonPassportMismatch,

@@ -182,7 +182,7 @@ func (r *reader) list(o *object, name string) ListRule {
 	if !o.has("effect") {
 		o.problem("effect", "is missing")
 	}
-	l.Effect = ListEffect(o.choice("effect", listEffectNames[:], 0))
+	l.Effect = o.listEffect(name)
 	l.Hours = windows(o.list("hours", maxWindows))
 	l.NotOnHolidays = o.choice("holidays", holidayWords, 0) == 1
 	classes, levels := o.list("classes", numClasses), o.list("levels", MaxLevel)
@@ -216,6 +216,24 @@ func (r *reader) list(o *object, name string) ListRule {
 	}
 	o.end()
 	return l
+}
+
+// listEffect reads what a list of that name does.
+func (o *object) listEffect(name string) ListEffect {
+	i := o.choice("effect", listEffectNames[:], -1)
+	if i < 0 {
+		return ListNone
+	}
+	effect, may := ListEffect(i), effectsOf(name)
+	if may != nil && !slices.Contains(may, effect) {
+		words := make([]string, len(may))
+		for i, e := range may {
+			words[i] = e.String()
+		}
+		o.problem("effect", fmt.Sprintf("%v cannot be meant for a list called %s; use %s, or another name for the list",
+			effect, name, strings.Join(words, ", ")))
+	}
+	return effect
 }
 
 var weekdays = [...]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}

@@ -21,7 +21,7 @@ type Account struct {
 func (e Explanation) Account(l Lang) Account {
 	a := Account{Outcome: l.outcome(&e), Data: l.data(&e)}
 	for _, s := range e.Steps {
-		a.Steps = append(a.Steps, l.step(s, e.Level))
+		a.Steps = append(a.Steps, l.step(s, e.Level, e.Inputs.Passport.Event == gate.PassportTest))
 	}
 	for _, f := range e.Facts {
 		a.Facts = append(a.Facts, l.fact(f))

@@ -73,8 +73,8 @@ func (l Lang) outcome(e *Explanation) string {
 	}, at, l.verdict(e.Decision.Verdict), e.Policy.ID, e.Policy.Version, e.Level)
 }
 
-func (l Lang) step(s Step, level int) string {
-	why := l.reason(s.Reason)
+func (l Lang) step(s Step, level int, test bool) string {
+	why := l.reason(s.Reason) + l.measured(s, test)
 	switch {
 	case s.First && s.Row > 0:
 		return l.sayf(Text{
@@ -92,6 +92,22 @@ func (l Lang) step(s Step, level int) string {
 		return l.sayf(Text{"Sau đó: %s: %s thay vì %s.", "Then: %s: %s instead of %s."}, why, l.verdict(s.To), l.verdict(s.From))
 	}
 	return l.sayf(Text{"Ghi nhận, không đổi kết quả: %s.", "Noted, without changing the outcome: %s."}, why)
+}
+
+// measured says by how much a passport is too young or too old; of a test in
+// hours.
+func (l Lang) measured(s Step, test bool) string {
+	unit := l.of(Text{"ngày", "days"})
+	if test {
+		unit = l.of(Text{"giờ", "hours"})
+	}
+	switch s.Reason {
+	case gate.ReasonPassportTooYoung:
+		return l.sayf(Text{" (%d %s, cần %d)", " (%d %s, needs %d)"}, s.Age, unit, s.Bound)
+	case gate.ReasonPassportTooOld:
+		return l.sayf(Text{" (%d %s, nhiều nhất %d)", " (%d %s, at most %d)"}, s.Age, unit, s.Bound)
+	}
+	return ""
 }
 
 // days says how long ago a day was.
