@@ -16,9 +16,12 @@ const (
 	flatMargin  = 8   // a flat block is dark if it is so far below its surroundings
 )
 
-// blocks is the locally adaptive threshold of a picture: the mean of the 5×5
-// blocks about each. In scan, blocks without contrast are all light or all
-// dark, so that noise on a wall makes no runs.
+// blocks is the locally adaptive threshold of a picture: the mean of those of the
+// 5×5 blocks about each that show contrast, of all where none does. Flat ones tell
+// nothing of what lies between dark and light: the quiet zone about the corner of a
+// dense code would lift the threshold above its blurred light modules. In scan,
+// blocks without contrast are all light or all dark, so that noise on a wall makes
+// no runs.
 type blocks struct {
 	columns, rows int
 	mean          []uint8
@@ -42,8 +45,9 @@ func (b *blocks) of(g *frame.Gray) {
 		b.sums = make([]uint32, m)
 	}
 	b.means(g)
+	b.measureGate()
 	b.smooth()
-	b.openGate()
+	b.closeGate()
 }
 
 // means samples two rows of each block: over the 5×5 blocks of a threshold they
@@ -92,17 +96,31 @@ func largest(a, b uint64) uint64 {
 	return hi
 }
 
-// smoothArea is how many blocks a mean is taken of.
-const smoothArea = 5 * 5
+// A block's part of a sum over 5×5 blocks: its mean; where it shows contrast, the
+// mean once more; and how many do. Each fits the bits that it is given.
+const (
+	contrastSum   = 13 // bits to the left
+	contrastCount = 26
+	sumMask       = 1<<contrastSum - 1
+)
 
-// smooth takes the mean of 5×5 block means, of fewer at the edges.
+// smooth takes the mean over 5×5 blocks, over fewer at the edges.
 func (b *blocks) smooth() {
 	columns := b.sums[:b.columns]
 	clear(columns)
 	deep := 0
+	gate := uint8(min(b.gate, 255))
+	part := func(mean, span uint8) uint32 {
+		v := uint32(mean)
+		if span >= gate {
+			v |= v<<contrastSum | 1<<contrastCount
+		}
+		return v
+	}
 	add := func(y int) {
-		for x, v := range b.mean[y*b.columns : (y+1)*b.columns] {
-			columns[x] += uint32(v)
+		means, ranges := b.mean[y*b.columns:(y+1)*b.columns], b.ranges[y*b.columns:(y+1)*b.columns]
+		for x, v := range means {
+			columns[x] += part(v, ranges[x])
 		}
 		deep++
 	}
@@ -114,8 +132,9 @@ func (b *blocks) smooth() {
 			add(y + 2)
 		}
 		if y >= 3 {
-			for x, v := range b.mean[(y-3)*b.columns : (y-2)*b.columns] {
-				columns[x] -= uint32(v)
+			means, ranges := b.mean[(y-3)*b.columns:(y-2)*b.columns], b.ranges[(y-3)*b.columns:(y-2)*b.columns]
+			for x, v := range means {
+				columns[x] -= part(v, ranges[x])
 			}
 			deep--
 		}
@@ -134,11 +153,11 @@ func (b *blocks) smooth() {
 				sum -= columns[x-3]
 				wide--
 			}
-			if area := uint32(wide * deep); area == smoothArea {
-				out[x] = uint8(sum / smoothArea) // which is no division
-			} else {
-				out[x] = uint8(sum / area)
+			total, count := sum>>contrastSum&sumMask, sum>>contrastCount
+			if count == 0 {
+				total, count = sum&sumMask, uint32(wide*deep)
 			}
+			out[x] = uint8(total / count)
 		}
 	}
 }
@@ -146,8 +165,8 @@ func (b *blocks) smooth() {
 // gateBlocks is about how many blocks the noise is measured in.
 const gateBlocks = 2048
 
-// openGate closes the scan to blocks that show no more contrast than noise.
-func (b *blocks) openGate() {
+// measureGate finds how much contrast a block has from noise alone.
+func (b *blocks) measureGate() {
 	var histogram [256]int
 	count := 0
 	step := len(b.ranges)/gateBlocks | 1
@@ -161,6 +180,10 @@ func (b *blocks) openGate() {
 		quiet++
 	}
 	b.gate = max(leastRange, int(noiseFactor*float64(quiet-1)))
+}
+
+// closeGate closes the scan to blocks that show no more than that.
+func (b *blocks) closeGate() {
 	gate := uint8(min(b.gate, 255))
 	for i, v := range b.ranges {
 		switch {

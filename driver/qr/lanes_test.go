@@ -70,6 +70,34 @@ func TestBlocksSampleTwoRows(t *testing.T) {
 }
 
 // TestEdgesOfRows compares with a row that is looked at pixel by pixel.
+// TestThresholdOfWhatShowsContrast has stripes that meet a wide, bright ground: it
+// must not lift their threshold.
+func TestThresholdOfWhatShowsContrast(t *testing.T) {
+	const side, corner = 160, 80
+	g := frame.New(side, side)
+	for y := range side {
+		for x := range side {
+			g.Pix[y*side+x] = 240
+			if x < corner && y < corner && x%4 < 2 {
+				g.Pix[y*side+x] = 40
+			}
+		}
+	}
+	var b blocks
+	b.of(g)
+	for y := range b.rows {
+		for x := range b.columns {
+			want := uint8(240)
+			if near := corner/blockSize + 2; x < near && y < near {
+				want = (240 + 40) / 2
+			}
+			if got := b.threshold[y*b.columns+x]; got != want {
+				t.Errorf("block (%d, %d): %d, want %d", x, y, got, want)
+			}
+		}
+	}
+}
+
 func TestEdgesOfRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	var s scanner
