@@ -32,20 +32,34 @@ type PassageJournal interface {
 // Passages remembers when people last passed the lanes of this box, in and out,
 // by their subject under the site entry key, for as long as the policy asks and
 // no longer. It has no file: entries and passages in the journal say the same,
-// and it reads them back after a start. It is safe for concurrent use.
+// and it reads them back after a start. Until it has, it says of everybody who
+// has not passed since that there may be more to know. It is safe for
+// concurrent use.
 type Passages struct {
 	journal PassageJournal // nil: nothing is read back
+	start   record.Position
 	now     func() time.Time
 	log     *slog.Logger
 	wake    chan struct{} // a window has grown
 
-	mu     sync.Mutex // guards the following
-	window time.Duration
-	whole  time.Duration // the window for which the journal has been read back
-	last   map[gate.Pseudonym]gate.Passages
-	fault  error
-	max    int
-	lost   uint64
+	mu      sync.Mutex // guards the following
+	window  time.Duration
+	whole   time.Duration // the window for which the journal has been read back
+	settled chan struct{} // closed while Run has nothing to read back
+	// gap is when the journal begins, where there was one before or it was
+	// longer; in UTC milliseconds, 0: it has all there ever was in the window.
+	gap   int64
+	last  map[gate.Pseudonym]passed
+	fault error
+	max   int
+	lost  uint64
+}
+
+// passed is when somebody last passed, in UTC milliseconds; here says that they
+// did so in this run: the journal has nothing later then.
+type passed struct {
+	in, out int64
+	here    bool
 }
 
 // PassagesStatus is how it stands.
@@ -56,18 +70,26 @@ type PassagesStatus struct {
 	// room any more.
 	People    int
 	Forgotten uint64
-	// Whole is true when all passages within the window are known, as far as
-	// the journal keeps them. Fault is why they are not read back.
+	// Whole is true when the passages within the window have been read back, as
+	// far as the journal keeps them. Fault is why they are not.
 	Whole bool
 	Fault error
+	// Gap is when the journal begins, where that lies within the window and
+	// there was more of it: one before was lost, or its beginning was dropped.
+	Gap time.Time
 }
 
 // NewPassages remembers nobody until [Passages.Keep] says for how long.
 func NewPassages(journal PassageJournal, now func() time.Time, log *slog.Logger) *Passages {
-	return &Passages{
-		journal: journal, now: now, log: log, wake: make(chan struct{}, 1),
-		last: map[gate.Pseudonym]gate.Passages{}, max: maxPassages,
+	p := &Passages{
+		journal: journal, now: now, log: log, wake: make(chan struct{}, 1), settled: make(chan struct{}),
+		last: map[gate.Pseudonym]passed{}, max: maxPassages,
 	}
+	close(p.settled)
+	if journal != nil {
+		p.start = journal.Status().Position
+	}
+	return p
 }
 
 // Keep sets how long passages are remembered. What is older is forgotten at
@@ -79,31 +101,52 @@ func (p *Passages) Keep(window time.Duration) {
 	p.whole = min(p.whole, p.window)
 	p.forget()
 	if p.whole < p.window {
+		select {
+		case <-p.settled:
+			p.settled = make(chan struct{})
+		default:
+		}
 		notify(p.wake)
 	}
 }
 
+// Settled is closed when the passages of the window that is kept now have been
+// read back, or could not be.
+func (p *Passages) Settled() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.settled
+}
+
 // Last gives the last passages of somebody; zero where they lie before the
-// window.
+// window. They are unknown where there may have been later ones: the journal
+// has not been read back, or does not go back as far.
 func (p *Passages) Last(who gate.Pseudonym) gate.Passages {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	since := p.since()
 	one := p.last[who]
-	if one.In < since {
-		one.In = 0
+	last := gate.Passages{In: one.in, Out: one.out}
+	if one.in < since {
+		last.In = 0
 	}
-	if one.Out < since {
-		one.Out = 0
+	if one.out < since {
+		last.Out = 0
 	}
-	return one
+	beforeGap := since < p.gap && max(one.in, one.out) < p.gap
+	last.Unknown = p.window > 0 && !one.here && (p.whole < p.window || beforeGap)
+	return last
 }
 
 // since gives the first millisecond within the window.
 func (p *Passages) since() int64 { return max(p.now().Add(-p.window).UnixMilli(), 1) }
 
-// Note remembers a passage.
+// Note remembers a passage that has just been made.
 func (p *Passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
+	p.note(who, d, at, true)
+}
+
+func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ms := at.UnixMilli()
@@ -115,10 +158,11 @@ func (p *Passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
 		p.makeRoom()
 	}
 	if d == gate.DirectionOut {
-		one.Out = max(one.Out, ms)
+		one.out = max(one.out, ms)
 	} else {
-		one.In = max(one.In, ms)
+		one.in = max(one.in, ms)
 	}
+	one.here = one.here || here
 	p.last[who] = one
 }
 
@@ -126,7 +170,7 @@ func (p *Passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
 func (p *Passages) forget() {
 	since := p.since()
 	for who, one := range p.last {
-		if p.window == 0 || max(one.In, one.Out) < since {
+		if p.window == 0 || max(one.in, one.out) < since {
 			delete(p.last, who)
 		}
 	}
@@ -140,12 +184,12 @@ func (p *Passages) makeRoom() {
 	}
 	times := make([]int64, 0, len(p.last))
 	for _, one := range p.last {
-		times = append(times, max(one.In, one.Out))
+		times = append(times, max(one.in, one.out))
 	}
 	slices.Sort(times)
 	cut := times[len(times)/8]
 	for who, one := range p.last {
-		if max(one.In, one.Out) <= cut {
+		if max(one.in, one.out) <= cut {
 			delete(p.last, who)
 			p.lost++
 		}
@@ -156,9 +200,13 @@ func (p *Passages) makeRoom() {
 func (p *Passages) Status() PassagesStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return PassagesStatus{
+	s := PassagesStatus{
 		Window: p.window, People: len(p.last), Forgotten: p.lost, Whole: p.whole == p.window, Fault: p.fault,
 	}
+	if p.window > 0 && p.since() < p.gap {
+		s.Gap = time.UnixMilli(p.gap).UTC()
+	}
+	return s
 }
 
 // Run reads back what the window takes in and forgets what it leaves, until ctx
@@ -183,6 +231,9 @@ func (p *Passages) Run(ctx context.Context) error {
 			if p.fault = err; err == nil {
 				p.whole = min(window, p.window)
 			}
+			if err != nil || p.whole == p.window {
+				p.settle()
+			}
 			p.mu.Unlock()
 		}
 		select {
@@ -194,18 +245,36 @@ func (p *Passages) Run(ctx context.Context) error {
 	}
 }
 
+// settle tells those who wait for the journal that it has been read; mu is
+// held.
+func (p *Passages) settle() {
+	select {
+	case <-p.settled:
+	default:
+		close(p.settled)
+	}
+}
+
+// opening is an entry by which somebody may pass, until it is known whether
+// they did.
+type opening struct {
+	who gate.Pseudonym
+	way gate.Direction
+	at  time.Time
+}
+
 // readBack takes the passages of a window from the journal.
 func (p *Passages) readBack(ctx context.Context, window time.Duration) error {
 	if p.journal == nil {
 		return nil
 	}
-	next, err := p.seek(p.now().Add(-window))
+	since := p.now().Add(-window)
+	next, err := p.seek(since)
 	if err != nil {
 		return err
 	}
-	type opening struct {
-		who gate.Pseudonym
-		way gate.Direction
+	if err := p.findGap(next, since); err != nil {
+		return err
 	}
 	open := map[uint64]opening{}
 	for {
@@ -213,8 +282,12 @@ func (p *Passages) readBack(ctx context.Context, window time.Duration) error {
 			return ctx.Err()
 		}
 		links, err := p.journal.Read(next, readBytes)
-		if err != nil || len(links) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(links) == 0 {
+			p.leftOver(open)
+			return nil
 		}
 		for _, l := range links {
 			h, err := l.Record.Header()
@@ -227,8 +300,12 @@ func (p *Passages) readBack(ctx context.Context, window time.Duration) error {
 				if err != nil {
 					return fmt.Errorf("record %d: %w", l.Seq, err)
 				}
-				if e.HasSubject && e.Verdict.Opens() && len(open) < maxOpen {
-					open[l.Seq] = opening{e.Subject, e.Direction}
+				if e.HasSubject && e.Verdict.Opens() {
+					if len(open) >= maxOpen {
+						p.leftOver(open)
+						clear(open)
+					}
+					open[l.Seq] = opening{e.Subject, e.Direction, e.Time}
 				}
 			case record.TypePassage:
 				v, err := l.Record.Passage()
@@ -236,13 +313,54 @@ func (p *Passages) readBack(ctx context.Context, window time.Duration) error {
 					return fmt.Errorf("record %d: %w", l.Seq, err)
 				}
 				if o, ok := open[v.Ref]; ok && v.Opened {
-					p.Note(o.who, o.way, v.Time)
+					p.note(o.who, o.way, v.Time, false)
 				}
 				delete(open, v.Ref)
 			}
 		}
 		next = links[len(links)-1].Seq + 1
 	}
+}
+
+// leftOver counts those as passed for whom a run before this one decided to
+// open, and of whom the journal does not say what followed: the power went in
+// between, before the gate opened or after.
+func (p *Passages) leftOver(open map[uint64]opening) {
+	if p.journal.Status().Position.Epoch != p.start.Epoch {
+		return // all there is was written in this run, whose lanes tell
+	}
+	for seq, o := range open {
+		if seq <= p.start.Seq {
+			p.note(o.who, o.way, o.at, false)
+		}
+	}
+}
+
+// findGap notes from when on the journal has all passages, where it is read from
+// its first record on: before that are those that a journal had which was lost,
+// or which were dropped when central had them.
+func (p *Passages) findGap(first uint64, since time.Time) error {
+	var gap int64
+	if first <= max(p.journal.Status().First, 1) {
+		links, err := p.journal.Read(first, 1)
+		if err != nil {
+			return err
+		}
+		if len(links) > 0 {
+			h, err := links[0].Record.Header()
+			if err != nil {
+				return fmt.Errorf("record %d: %w", links[0].Seq, err)
+			}
+			_, cause, begins := record.FirstOf(links[0].Record)
+			if firstStart := begins && cause == CauseFirst; !firstStart && h.Time.After(since) {
+				gap = h.Time.UnixMilli()
+			}
+		}
+	}
+	p.mu.Lock()
+	p.gap = gap
+	p.mu.Unlock()
+	return nil
 }
 
 // seek gives the number of the first record of a time: the journal is in the

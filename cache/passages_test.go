@@ -67,6 +67,13 @@ func (j *passageJournal) add(t testing.TB, r record.Record, err error) uint64 {
 	return seq
 }
 
+// begins records why the journal begins.
+func (j *passageJournal) begins(t testing.TB, at time.Time, cause string) {
+	t.Helper()
+	r, err := record.FromEvent(record.Origin{Site: "site", Gate: "gate"}, record.Epoch{1}, 1, record.FirstEvent(at, record.Position{}, cause))
+	j.add(t, r, err)
+}
+
 // comes records that somebody came at a time; opened says whether the relay
 // obeyed.
 func (j *passageJournal) comes(t testing.TB, who gate.Pseudonym, way gate.Direction, at time.Time, v gate.Verdict, opened bool) {
@@ -103,7 +110,7 @@ func TestPassagesAreRememberedForTheWindow(t *testing.T) {
 		if got := p.Last(1); got != (gate.Passages{Out: out.UnixMilli()}) {
 			t.Errorf("after the window of one: %+v", got)
 		}
-		if got := p.Last(2); got != (gate.Passages{}) {
+		if got := p.Last(2); got != (gate.Passages{Unknown: true}) { // nothing has been read back
 			t.Errorf("somebody else: %+v", got)
 		}
 		p.Keep(time.Minute) // a shorter window forgets
@@ -194,6 +201,149 @@ func TestPassagesAreReadBack(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPassagesNotReadYet: until the journal has been read back nobody but those
+// who passed since the start is known for sure, and who waits is told when it is
+// over, also when nothing came of it.
+func TestPassagesNotReadYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		j := &passageJournal{}
+		j.begins(t, now.Add(-2*time.Hour), cache.CauseFirst)
+		j.comes(t, 1, gate.DirectionIn, now.Add(-time.Hour), gate.Allow, true)
+		p := cache.NewPassages(j, time.Now, quiet)
+		settled := func() bool {
+			select {
+			case <-p.Settled():
+				return true
+			default:
+				return false
+			}
+		}
+		if !settled() || p.Last(1).Unknown {
+			t.Error("nothing is asked for, and it is not known")
+		}
+		p.Keep(4 * time.Hour)
+		p.Note(2, gate.DirectionOut, now)
+		if settled() || !p.Last(1).Unknown || !p.Last(3).Unknown || p.Last(2).Unknown {
+			t.Errorf("before it is read: settled %v, %+v, %+v, %+v", settled(), p.Last(1), p.Last(2), p.Last(3))
+		}
+		j.fails(cache.ErrClosed)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		if !settled() || !p.Last(1).Unknown {
+			t.Errorf("it cannot be read: settled %v, %+v", settled(), p.Last(1))
+		}
+		j.fails(nil)
+		time.Sleep(2 * time.Minute)
+		if !settled() || p.Last(1).Unknown || p.Last(1).In == 0 || p.Last(3).Unknown {
+			t.Errorf("it is read: settled %v, %+v", settled(), p.Last(1))
+		}
+		p.Keep(5 * time.Hour) // a longer window: there may be more
+		if settled() || !p.Last(1).Unknown || p.Last(2).Unknown {
+			t.Errorf("a longer window: settled %v, %+v", settled(), p.Last(1))
+		}
+		synctest.Wait()
+		if !settled() || p.Last(1).Unknown {
+			t.Errorf("when that is read: %+v", p.Last(1))
+		}
+		p.Keep(0)
+		if !settled() || p.Last(1) != (gate.Passages{}) {
+			t.Errorf("no window: %+v", p.Last(1))
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPassagesCutOff: the power went after it was decided to open and before
+// anything was written of what followed. That counts as a passage, but not what
+// this run has decided and not done yet.
+func TestPassagesCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		j := &passageJournal{}
+		j.begins(t, now.Add(-2*time.Hour), cache.CauseFirst)
+		for who := range gate.Pseudonym(3000) { // more than ever wait at a time
+			j.comes(t, 100+who, gate.DirectionIn, now.Add(-time.Hour), gate.Allow, true)
+			j.links = j.links[:len(j.links)-1]
+		}
+		p := cache.NewPassages(j, time.Now, quiet)
+		j.comes(t, 2, gate.DirectionIn, now, gate.Allow, true)
+		j.links = j.links[:len(j.links)-1]
+		p.Keep(12 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		want := gate.Passages{In: now.Add(-time.Hour).UnixMilli()}
+		for who := range gate.Pseudonym(3000) {
+			if got := p.Last(100 + who); got != want {
+				t.Fatalf("%d: %+v", who, got)
+			}
+		}
+		if got := p.Last(2); got != (gate.Passages{}) {
+			t.Errorf("decided in this run: %+v", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPassagesOfALostJournal: what a journal had that is gone, or was dropped
+// from its beginning, is not known, for as long as the window goes back to
+// then; a first start is no loss.
+func TestPassagesOfALostJournal(t *testing.T) {
+	for _, tt := range []struct {
+		name, cause string
+		dropped     uint64 // records from the beginning
+		gap         bool
+	}{
+		{"a new box", cache.CauseFirst, 0, false},
+		{"lost", "journal is missing", 0, true},
+		{"a beginning that was dropped", cache.CauseFirst, 2, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := &passageJournal{}
+				j.begins(t, time.Now(), tt.cause)
+				time.Sleep(time.Minute)
+				begins := time.Now()
+				for who := range gate.Pseudonym(3) {
+					j.comes(t, who, gate.DirectionIn, time.Now(), gate.Allow, true)
+				}
+				j.links = j.links[tt.dropped:]
+				time.Sleep(time.Minute)
+				p := cache.NewPassages(j, time.Now, quiet)
+				p.Keep(time.Hour)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- p.Run(ctx) }()
+				synctest.Wait()
+				if got := p.Last(2); got.Unknown || got.In < begins.UnixMilli() {
+					t.Errorf("who passed since: %+v", got)
+				}
+				if got, s := p.Last(9), p.Status(); got.Unknown != tt.gap || s.Gap.IsZero() == tt.gap || !s.Whole {
+					t.Errorf("anybody else: %+v, %+v", got, s)
+				}
+				time.Sleep(time.Hour)
+				if got, s := p.Last(9), p.Status(); got.Unknown || !s.Gap.IsZero() {
+					t.Errorf("when the window has passed: %+v, %+v", got, s)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // The memory does not grow without bound; those who passed longest ago go.

@@ -59,9 +59,7 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 		entry.Data = slices.Clone(state.Sets[:min(state.N, gate.MaxSets)])
 		l.setFault(gate.ReasonStoreFault, err)
 	}
-	if entry.HasSubject && l.o.Passages != nil {
-		in.Passages = l.o.Passages.Last(entry.Subject)
-	}
+	in.Passages = l.lastPassages(&entry, &who)
 	if who.claim.Number.Valid() || who.passport.Proof != gate.ProofNone || who.pass.Proof != gate.ProofNone {
 		entry.Lookup = time.Since(began)
 	}
@@ -73,7 +71,15 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 	case fault != nil:
 		decision = l.onFault(gate.ReasonStoreFault)
 	case rules != nil:
-		if decision = rules.Decide(in); decision.Verdict.Opens() && in.Pass.Single {
+		decision = rules.Decide(in)
+		if in.Passages.Unknown && slices.Contains(decision.ReasonList(), gate.ReasonPassagesUnknown) {
+			waited := l.awaitPassages()
+			entry.Lookup += waited
+			began = began.Add(waited)
+			in.Passages = l.lastPassages(&entry, &who)
+			decision = rules.Decide(in)
+		}
+		if decision.Verdict.Opens() && in.Pass.Single {
 			decision = l.spend(&in, who.pass.ID, rules, decision)
 		}
 		entry.Needs = l.needs(&who, &in, &decision, rules)
@@ -105,6 +111,31 @@ func (l *Lane) name(e *gate.Entry, who *shown) {
 	case who.pass.ID != (pass.ID{}):
 		e.Subject, e.HasSubject = pseudo.OfPass(who.pass.ID), true
 	}
+}
+
+// lastPassages gives when somebody last passed. Who has a number or a pass and
+// cannot be named, because the key is missing, may have passed at any time.
+func (l *Lane) lastPassages(e *gate.Entry, who *shown) gate.Passages {
+	switch {
+	case l.o.Passages == nil:
+		return gate.Passages{}
+	case e.HasSubject:
+		return l.o.Passages.Last(e.Subject)
+	}
+	return gate.Passages{Unknown: who.claim.Number.Valid() || who.pass.ID != (pass.ID{})}
+}
+
+// awaitPassages waits until what can be known of passages is known, no longer
+// than a person waits for an entry, and says how long it took.
+func (l *Lane) awaitPassages() time.Duration {
+	began := time.Now()
+	patience := time.NewTimer(l.o.RecordWait)
+	defer patience.Stop()
+	select {
+	case <-l.o.Passages.Settled():
+	case <-patience.C:
+	}
+	return time.Since(began)
 }
 
 // spend uses up a pass that is for one entry. It is spent before the entry is

@@ -68,11 +68,13 @@ type Clock interface {
 	Reading() (time.Time, gate.ClockLevel)
 }
 
-// Passages knows when people last passed the lanes of this box. Both methods
-// are called on the path of a person: they must not wait for a disk.
+// Passages knows when people last passed the lanes of this box. Its methods are
+// called on the path of a person: they must not wait for a disk. Settled is
+// closed as soon as waiting makes nothing known any more that is not now.
 type Passages interface {
 	Last(gate.Pseudonym) gate.Passages
 	Note(gate.Pseudonym, gate.Direction, time.Time)
+	Settled() <-chan struct{}
 }
 
 // Options are a lane's settings and parts. All are needed but the durations and
@@ -82,8 +84,9 @@ type Options struct {
 	Direction gate.Direction
 	// OnFault decides while data cannot be read or entries cannot be written.
 	OnFault gate.OnFault
-	// RecordWait is how long the relay waits for an entry to be durable; 0:
-	// 250 ms. OpenOnTimeout opens after that, where the policy says so.
+	// RecordWait is how long the relay waits for an entry to be durable, and a
+	// person for passages that are still being read back; 0: 250 ms.
+	// OpenOnTimeout opens after that, where the policy says so.
 	RecordWait    time.Duration
 	OpenOnTimeout bool
 	// Repeat is how long a code may be out of view and still be the same scan;

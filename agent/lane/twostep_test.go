@@ -446,52 +446,6 @@ func TestPassLeadsOut(t *testing.T) {
 	})
 }
 
-// passages notes what it is told.
-type passages struct {
-	last map[gate.Pseudonym]gate.Passages
-}
-
-func (p *passages) Last(who gate.Pseudonym) gate.Passages { return p.last[who] }
-func (p *passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
-	one := p.last[who]
-	if d == gate.DirectionIn {
-		one.In = at.UnixMilli()
-	} else {
-		one.Out = at.UnixMilli()
-	}
-	p.last[who] = one
-}
-
-func TestPassagesAreCounted(t *testing.T) {
-	b, seen := &book{known: true}, &passages{last: map[gate.Pseudonym]gate.Passages{}}
-	inBook(t, b, &proofs{}, func(o *lane.Options) { o.Passages = seen }, func(w *world) {
-		first := time.Now().UnixMilli()
-		w.show(anna)
-		synctest.Wait()
-		time.Sleep(10 * time.Second)
-		w.relay.fails(errors.New("stuck"))
-		w.show(anna) // decided, not opened: no passage
-		synctest.Wait()
-		w.relay.fails(nil)
-		b.mu.Lock()
-		b.known = false
-		b.mu.Unlock()
-		time.Sleep(10 * time.Second)
-		w.show(anna) // not let in: no passage
-		entries, _ := w.journal.written()
-		var got []int64
-		for _, e := range entries {
-			got = append(got, e.Inputs.Passages.In)
-		}
-		if want := []int64{0, first, first}; !slices.Equal(got, want) {
-			t.Errorf("%v, want %v", got, want)
-		}
-		if n := len(seen.last); n != 1 {
-			t.Errorf("%d people", n)
-		}
-	})
-}
-
 func TestShadowIsRecordedAndNotActedOn(t *testing.T) {
 	shadow := &rules{verdict: map[gate.CredentialKind]gate.Verdict{cccd: gate.DenyAlert}}
 	inBook(t, &book{known: true}, &proofs{}, func(o *lane.Options) { o.Shadow = func() lane.Rules { return shadow } }, func(w *world) {

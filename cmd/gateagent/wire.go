@@ -237,13 +237,15 @@ func (b *box) Facts(n gate.Number, card string) (gate.Facts, gate.DataState, err
 	return b.sets.Facts(n, card)
 }
 
-// useRules puts a policy into force.
+// useRules puts a policy into force. Passages are kept for it before lanes see
+// it: what has not been read back must not look as if nobody had passed.
 func (b *box) useRules(r *rules) {
-	b.rules.Store(r)
 	window := r.PassageWindow()
 	if b.shadow != nil {
 		window = max(window, b.shadow.PassageWindow())
 	}
+	b.passages.Keep(max(window, b.passages.Status().Window))
+	b.rules.Store(r)
 	b.passages.Keep(window)
 }
 
