@@ -35,6 +35,7 @@ var program struct {
 }
 
 func TestMain(m *testing.M) {
+	anyBytes()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if program.dir != "" {
 			_ = os.RemoveAll(program.dir)

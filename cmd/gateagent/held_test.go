@@ -110,12 +110,18 @@ func shots(t testing.TB, who uint64, n int) [][]byte {
 		if err := r.Render(scene, &g); err != nil {
 			t.Fatal(err)
 		}
-		var b bytes.Buffer
-		img := &image.Gray{Pix: g.Pix, Stride: g.Stride, Rect: image.Rect(0, 0, g.Width, g.Height)}
-		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
-			t.Fatal(err)
-		}
-		out[i] = b.Bytes()
+		out[i] = jpegOf(t, &g)
 	}
 	return out
+}
+
+// jpegOf is a picture as cameras send it.
+func jpegOf(t testing.TB, g *frame.Gray) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	img := &image.Gray{Pix: g.Pix, Stride: g.Stride, Rect: image.Rect(0, 0, g.Width, g.Height)}
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -3,81 +3,26 @@ package main_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"gateagent/agent/base45"
-	"gateagent/agent/gate"
-	"gateagent/agent/passport/specimen"
-	"gateagent/driver/drivertest"
-)
+	"github.com/makiuchi-d/gozxing"
+	"github.com/makiuchi-d/gozxing/qrcode/decoder"
+	"github.com/makiuchi-d/gozxing/qrcode/encoder"
+	"golang.org/x/text/encoding"
 
-// hostile are payloads that want something else than to be let in. canary is a
-// file that nobody may make. Each has a word of its own in it, by which it is
-// looked for, or is long enough to be looked for as a whole.
-func hostile(t testing.TB, canary string) []string {
-	t.Helper()
-	number := "001090777000"
-	card := func(fields ...string) string { return strings.Join(fields, "|") }
-	packed := func(b []byte) string {
-		text, err := specimen.Pack(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	noise := rand.New(rand.NewPCG(1, 2))
-	random := make([]byte, gate.MaxPayload)
-	for i := range random {
-		for random[i] = byte(noise.Uint32()); random[i] == '\r' || random[i] == '\n'; random[i]++ {
-		}
-	}
-	letters := make([]byte, gate.MaxPayload)
-	for i := range letters {
-		letters[i] = byte('!' + noise.IntN(94))
-	}
-	bomb := packed(make([]byte, 1_900_000))
-	nested := bytes.Repeat([]byte{0x81}, 4000)
-	deep := bytes.Repeat([]byte{0xd2, 0x84}, 900)
-	return []string{
-		// For a shell.
-		"$(touch " + canary + ")zq01shell", "`touch " + canary + "`zq02shell", "; touch " + canary + " #zq03shell",
-		"' ; touch " + canary + " ; 'zq04shell", "\"; touch " + canary + "; \"zq05shell", "| touch " + canary + " |zq06shell|",
-		card(number, "$(touch "+canary+")", "zq07shell", "15071990", "Nam", "x", "20082021"),
-		card(number, "", "';touch "+canary+";'zq08shell", "15071990", "Nam", "x", "20082021"),
-		// For SQL, JSON, templates, formats, spreadsheets, topics, metrics, logs.
-		"zq10'; DROP TABLE entries; --", "zq11' OR '1'='1", `{"verdict":"ALLOW","zq12":true}`, "{{.Secret}}zq13{{printf \"%s\" .}}",
-		"%s%s%s%n%x%!zq14", "${jndi:ldap://zq15.example/a}", "=cmd|'/C calc'!A0zq16", "gate/v1/+/#zq17", `zq18"} 1`, `zq19 level=ERROR msg="journal" verdict=ALLOW`,
-		"../../../../etc/passwd zq20", "file:///etc/passwd?zq21", "javascript:alert('zq22')", "https://example.vn/zq23?allow=1",
-		// For a browser.
-		"<script>alert('zq30')</script>", "\"><img src=x onerror=alert('zq31')>", "<svg/onload=alert('zq32')>", "&lt;zq33&#x3c;script&gt;",
-		card("******012345", "<script>zq34()</script>", "1990-**-**", "0", "<b>zq34b</b>", "1<0912******"),
-		insuranceCard("<script>alert('zq35')</script>"), card(number, "", "<h1>zq36</h1>", "15071990", "Nữ", "<i>x</i>", "20082021"),
-		// For a terminal.
-		"\x1b[2J\x1b[1;1Hzq40 ALLOW", "\x1b]0;zq41\x07", "\x9b31mzq42", insuranceCard("zq43\x1b[2J"), "zq44\x08\x08\x08\x08ALLOW",
-		// For the eye.
-		card(number, "", "\u202eWOLLA zq50\u202c", "15071990", "Nam", "x", "20082021"), "zq51\u2066\u202e\u2069\u200b\ufeff", "\u2028zq52\u2029verdict=ALLOW",
-		card("001090777000\u200b", "", "zq53", "15071990", "Nam", "x", "20082021"), card("００１０９０７７７０００", "", "zq54", "15071990", "Nam", "x", "20082021"),
-		// For whoever inflates and unpacks.
-		bomb, bomb[:len(bomb)-1], packed(nested), "GP1:" + base45.Encode(nested[:1900]), packed(deep), "GP1:" + base45.Encode(deep[:1800]),
-		packed([]byte{0xd2, 0x84, 0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), "GP1:" + base45.Encode([]byte{0x9b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}),
-		packed([]byte{0xbf, 0x61, 0x61, 0xbf, 0x61, 0x61}), packed(bytes.Repeat([]byte{0xc2, 0x5f}, 800)), "HC1:", "GP1:", "HC1:zq60", "GP1:zq61", "HC1:" + strings.Repeat(":", 2900),
-		// As much as a code holds, of anything.
-		string(random), string(letters), strings.Repeat("A", gate.MaxPayload), strings.Repeat("|", gate.MaxPayload),
-		strings.Repeat("9", gate.MaxPayload), strings.Repeat("\u0302", gate.MaxPayload/2), strings.Repeat("\U0001D160", gate.MaxPayload/4),
-		strings.Repeat("e\u0323\u0302", gate.MaxPayload/5), card(number, strings.Repeat("zq70", 600), "A", "15071990", "Nam", "x", "20082021", "<", "<"),
-		// What is no text, and what ends one.
-		"zq80\xff\xfe\x80", "zq81\xc0\xaf\xc0\xae", "zq82\xed\xa0\x80", "zq83\xf4\x90\x80\x80", "\x00\x00\x00zq84", "zq85\x00ALLOW",
-		card(number, "\x00", "zq86", "15071990", "Nam", "x", "20082021"), card(number+"\x00", "", "zq87", "15071990", "Nam", "x", "20082021"),
-		// For whoever matches and splits.
-		".*|x", "(.*)+$zq90", "^(a+)+$|zq91", "*|*|zq92*|*|*|*", "||||||zq93", card(".*", "", "zq94", ".*", "Nam", ".*", ".*"),
-	}
-}
+	"gateagent/agent/gate"
+	"gateagent/agent/hostile"
+	"gateagent/driver/drivertest"
+	"gateagent/driver/frame"
+	"gateagent/driver/qr"
+)
 
 // fragments are what is looked for of a payload: the word of its own with what
 // stands around it, or all of it. What is too short to be told from chance is
@@ -103,77 +48,174 @@ func fragments(payload string) (out []string) {
 	})
 }
 
-// TestHostilePayloads shows the real program what people print who want harm.
-// Nobody is let in, nothing breaks, nothing of it is found in any sink, and the
-// next person is served.
-func TestHostilePayloads(t *testing.T) {
-	t.Parallel()
+// anyBytes lets the encoder of codes take what is no UTF-8 as it is; of what is,
+// it makes the same code as before. TestMain calls it, before anybody draws.
+func anyBytes() { encoder.Encoder_DEFAULT_BYTE_MODE_ENCODING = encoding.Nop }
+
+// assault is a real program with an office behind it that is shown what people
+// print who want harm.
+type assault struct {
+	o        *office
+	a        *agent
+	sent     func() []message
+	canary   string
+	payloads []hostile.Payload
+}
+
+// newAssault starts the program with one lane; set changes how it is started.
+func newAssault(t *testing.T, lane string, set func(*exec.Cmd)) *assault {
+	t.Helper()
 	o := newOffice(t)
 	o.publishPeople(10)
 	o.publishPolicy(1, nil)
 	o.open()
 	sent := o.listen()
-	pty := drivertest.NewPTY(t)
-	s := o.settings(serialLane("main", pty.Path))
+	s := o.settings(lane)
 	s.logLevel = "debug"
 	b := newBench(t, s)
-	a := b.start()
+	a := b.startWith(set)
 	o.inForce(a)
-
 	canary := filepath.Join(b.dir, "canary")
-	payloads := hostile(t, canary)
-	decided := func() (n uint64) {
-		for _, count := range a.status().Lanes[0].Decisions {
-			n += count
-		}
-		return n
-	}
-	for i, p := range payloads {
-		if len(p) > gate.MaxPayload {
-			t.Fatalf("payload %d has %d bytes", i, len(p))
-		}
-		pty.Send(t, p+"\r")
-		a.until(fmt.Sprintf("payload %d is decided: %.60q", i, p), func() bool { return decided() >= uint64(i+1) })
-	}
-	// One byte too many is not one scan, or none that is understood.
-	pty.Send(t, strings.Repeat("B", gate.MaxPayload+1)+"\r")
-	pty.Send(t, someone(1).card()+"\r")
-	a.until("the next person is let in", func() bool { return a.status().Lanes[0].Decisions[gate.Allow.String()] == 1 })
-	o.delivered(a)
+	return &assault{o, a, sent, canary, hostile.Payloads(canary)}
+}
 
-	st := a.status()
+func (h *assault) decided() (n uint64) {
+	for _, count := range h.a.status().Lanes[0].Decisions {
+		n += count
+	}
+	return n
+}
+
+// repelled asks whether nobody but the one person was let in, nothing broke, and
+// nothing is found in any sink of what was shown.
+func (h *assault) repelled(t *testing.T, shown []string) {
+	t.Helper()
+	h.o.delivered(h.a)
+	st := h.a.status()
 	if !st.CanDecide || st.Lanes[0].Decisions[gate.AllowNotice.String()] != 0 {
 		t.Errorf("can decide: %v (%s); %v", st.CanDecide, st.Why.EN, st.Lanes[0].Decisions)
 	}
-	if _, err := os.Stat(canary); err == nil {
+	if _, err := os.Stat(h.canary); err == nil {
 		t.Error("somebody made the canary")
 	}
-	for _, e := range a.entries() {
+	for _, e := range h.a.entries() {
 		v, err := e.Link().Record.Entry()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Verdict.Opens() && v.Subject != o.subject(1) {
+		if v.Verdict.Opens() && v.Subject != h.o.subject(1) {
 			t.Errorf("entry %d lets somebody in: %v", e.Link().Seq, v.Reasons)
 		}
 	}
-	if peak := peakMiB(t, a.cmd.Process.Pid); !raceDetector && peak > 96 {
+	if peak := peakMiB(t, h.a.cmd.Process.Pid); !raceDetector && peak > 96 {
 		t.Errorf("the program took %d MiB", peak)
 	} else {
-		t.Logf("%d payloads, at most %d MiB", len(payloads), peak)
+		t.Logf("%d payloads, at most %d MiB", len(h.payloads), peak)
 	}
-
 	var secrets tainted
-	for _, p := range payloads {
-		for _, f := range fragments(p) {
+	for _, text := range shown {
+		for _, f := range fragments(text) {
 			secrets = append(secrets, person{number: gate.Number(f), name: f, address: f})
 		}
 	}
 	if len(secrets) < 100 {
 		t.Fatalf("only %d fragments", len(secrets))
 	}
-	secrets.notIn(t, a, sent())
-	a.stop()
+	secrets.notIn(t, h.a, h.sent())
+	_, page := h.a.get("/")
+	for _, markup := range []string{"<script", "<svg/", "<img", "onerror", "onload=", "javascript:", "\x1b", "\u202e", "\x00"} {
+		if strings.Contains(page, markup) {
+			t.Errorf("the page holds %q", markup)
+		}
+	}
+	h.a.stop()
+}
+
+// TestHostilePayloads: over a serial line. The next person is served.
+func TestHostilePayloads(t *testing.T) {
+	t.Parallel()
+	pty := drivertest.NewPTY(t)
+	h := newAssault(t, serialLane("main", pty.Path), func(*exec.Cmd) {})
+	var shown []string
+	for i, p := range h.payloads {
+		pty.Send(t, p.Text+"\r")
+		h.a.until(p.Name+" is decided", func() bool { return h.decided() >= uint64(i+1) })
+		shown = append(shown, p.Text)
+	}
+	// One byte too many is not one scan, or none that is understood.
+	pty.Send(t, strings.Repeat("B", gate.MaxPayload+1)+"\r")
+	pty.Send(t, someone(1).card()+"\r")
+	h.a.until("the next person is let in", func() bool { return h.a.status().Lanes[0].Decisions[gate.Allow.String()] == 1 })
+	h.repelled(t, shown)
+}
+
+// TestHostileCodes: the same as codes before a camera, byte for byte, up to the
+// largest there is.
+func TestHostileCodes(t *testing.T) {
+	t.Parallel()
+	lane := "[[lane]]\nname = \"main\"\n[lane.scanner]\ndriver = \"replaycam\"\nsource = \"-\"\n[lane.relay]\ndriver = \"dryrelay\"\n"
+	var film io.WriteCloser
+	h := newAssault(t, lane, func(c *exec.Cmd) {
+		var err error
+		if film, err = c.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	reader := qr.NewReader()
+	var shown []string
+	largest := 0
+	for i, p := range h.payloads {
+		picture, version := poster(t, p.Text)
+		largest = max(largest, version)
+		codes, err := reader.Read(picture)
+		if err != nil || len(codes) != 1 || !codes[0].Readable() {
+			t.Fatalf("%s in version %d: %d codes, %v", p.Name, version, len(codes), err)
+		}
+		// Bytes that are no UTF-8 are read as what they may have been.
+		shown = append(shown, p.Text, string(codes[0].Text))
+		frame := jpegOf(t, picture)
+		h.a.until(p.Name+" is decided", func() bool {
+			if _, err := film.Write(frame); err != nil {
+				t.Fatalf("the camera's film tears: %v\n%s", err, h.a.logText())
+			}
+			return h.decided() >= uint64(i+1)
+		})
+	}
+	if largest != 40 {
+		t.Errorf("the largest code is of version %d", largest)
+	}
+	last, _ := poster(t, someone(1).card())
+	frame := jpegOf(t, last)
+	h.a.until("the next person is let in", func() bool {
+		if _, err := film.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		return h.a.status().Lanes[0].Decisions[gate.Allow.String()] == 1
+	})
+	h.repelled(t, shown)
+}
+
+// poster is a code of exactly these bytes, as large as it can be before a camera
+// of 1280 × 720 pixels.
+func poster(t testing.TB, payload string) (g *frame.Gray, version int) {
+	t.Helper()
+	code, err := encoder.Encoder_encode(payload, decoder.ErrorCorrectionLevel_L, map[gozxing.EncodeHintType]any{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const width, height, quiet, most = 1280, 720, 4, 6
+	m := code.GetMatrix()
+	pixels := min(height/(m.GetWidth()+2*quiet), most)
+	left, top := (width-m.GetWidth()*pixels)/2, (height-m.GetHeight()*pixels)/2
+	g = &frame.Gray{Pix: bytes.Repeat([]byte{235}, width*height), Stride: width, Width: width, Height: height}
+	for y := range m.GetHeight() * pixels {
+		for x := range m.GetWidth() * pixels {
+			if m.Get(x/pixels, y/pixels) == 1 {
+				g.Pix[(top+y)*width+left+x] = 25
+			}
+		}
+	}
+	return g, code.GetVersion().GetVersionNumber()
 }
 
 // peakMiB gives the most memory that a process has had.
