@@ -15,6 +15,7 @@ type Content struct {
 	gate.Passport // Proof and Why are left to the caller
 	Holder        Holder
 	ID            string // the certificate's identifier, UCI; never printed
+	nothing       string // why it proves nothing; "" if it does prove something
 }
 
 // String says what it is about and never whose it is.
@@ -71,10 +72,21 @@ type recovery struct {
 	To    any `cbor:"du"`
 }
 
+// Judge says whether the certificate proves anything: it has the form of one, but
+// may be about another disease, or leave its result or number of doses open.
+// Issuers have written such.
+func (c Content) Judge() error {
+	if c.nothing != "" {
+		return errors.New("proves nothing: " + c.nothing)
+	}
+	return nil
+}
+
 // ParseContent reads a certificate: exactly one event, of a disease, with
 // codes and dates that can be (the tables of this package), of a person with a
 // name who was born before it. A birth date that cannot be read is left out;
-// without it the holder matches nobody.
+// without it the holder matches nobody. Whether it proves anything is for
+// [Content.Judge].
 func ParseContent(b []byte) (Content, error) {
 	var d dcc
 	if err := strictCBOR.Unmarshal(b, &d); err != nil {
@@ -134,6 +146,10 @@ func (e common) read(c *Content) error {
 	if c.ID = text(e.ID); c.ID == "" {
 		return errors.New("no identifier")
 	}
+	// A passport about another disease says nothing about this one.
+	if text(e.Disease) != covid {
+		c.nothing = "it is about another disease"
+	}
 	return allOf(valueDisease.check(e.Disease), valueCountry.check(e.Country))
 }
 
@@ -145,6 +161,9 @@ func (v vaccination) read(c *Content) error {
 		return errors.New("vaccination: dose or day cannot be read")
 	}
 	c.Dose, c.Of, c.Day = dose, of, day
+	if dose == 0 || of == 0 {
+		c.nothing = "it does not say which dose of how many"
+	}
 	return allOf(v.common.read(c), valueProphylaxis.check(v.Prophylaxis), valueProduct.check(v.Product), valueManufacturer.check(v.Manufacturer))
 }
 
@@ -154,6 +173,9 @@ func (t test) read(c *Content) error {
 		return errors.New("test: the time of the sample cannot be read")
 	}
 	c.Test = gate.Test{Kind: testKinds[text(t.Kind)], Positive: text(t.Result) == resultPositive, Sampled: gate.MinuteOf(sampled)}
+	if result := text(t.Result); result != resultPositive && result != resultNegative {
+		c.nothing = "it does not say how the test came out"
+	}
 	return allOf(t.common.read(c), valueTestKind.check(t.Kind), valueResult.check(t.Result), valueDevice.check(t.Device))
 }
 
@@ -166,7 +188,7 @@ func (r recovery) read(c *Content) error {
 		return errors.New("recovery: a day cannot be read")
 	}
 	if c.To < c.From {
-		return errors.New("recovery: ends before it begins")
+		c.nothing = "it ends before it begins to count"
 	}
 	return r.common.read(c)
 }
@@ -187,14 +209,14 @@ func text(v any) string {
 }
 
 // count reads the number of a dose, which some issuers write as a float. Dose
-// numbers above nine have been given out.
+// numbers above nine have been given out, and 0 for one that is not known.
 func count(v any) (uint8, bool) {
 	const most = 99
 	switch n := v.(type) {
 	case uint64:
-		return uint8(min(n, most)), n >= 1 && n <= most
+		return uint8(min(n, most)), n <= most
 	case float64:
-		if n != math.Trunc(n) || n < 1 || n > most {
+		if n != math.Trunc(n) || n < 0 || n > most {
 			return 0, false
 		}
 		return uint8(n), true

@@ -4,30 +4,16 @@ import (
 	"bytes"
 	"testing"
 
+	"gateagent/agent/base45"
 	"gateagent/agent/gate"
 )
 
 // The seeds of each step are the project's own passports, taken apart as far
 // as the step begins, and what is hostile to it.
 
-func FuzzBase45(f *testing.F) {
-	for _, v := range readOwn(f) {
-		f.Add([]byte(v.Text[len(Prefix):]))
-	}
-	for _, s := range []string{"", "0", "00", "FGW", "GGW", ":::", "UJCLQE7W581", "bb8", "QED8WEX0"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		b, err := DecodeBase45(text)
-		if err == nil && encodeBase45(b) != string(text) {
-			t.Errorf("%q is taken for other bytes", text)
-		}
-	})
-}
-
 func FuzzInflate(f *testing.F) {
 	for _, v := range readOwn(f) {
-		if b, err := DecodeBase45([]byte(v.Text[len(Prefix):])); err == nil {
+		if b, err := base45.Decode([]byte(v.Text[len(Prefix):])); err == nil {
 			f.Add(b)
 		}
 	}
@@ -40,7 +26,7 @@ func FuzzInflate(f *testing.F) {
 
 func FuzzMessage(f *testing.F) {
 	for _, v := range readOwn(f) {
-		packed, err := DecodeBase45([]byte(v.Text[len(Prefix):]))
+		packed, err := base45.Decode([]byte(v.Text[len(Prefix):]))
 		if err != nil {
 			continue
 		}
@@ -81,7 +67,7 @@ func FuzzClaims(f *testing.F) {
 		if content.Holder.Name == "" || content.ID == "" || content.Day == 0 && content.Test == (gate.Test{}) {
 			t.Error("something is missing")
 		}
-		if event == gate.PassportVaccination && (content.Dose == 0 || content.Of == 0) {
+		if event == gate.PassportVaccination && content.Judge() == nil && (content.Dose == 0 || content.Of == 0) {
 			t.Error("no dose")
 		}
 	})

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"gateagent/agent/base45"
 )
 
 // issuer signs passports of people who do not exist, as tests need them.
@@ -99,7 +101,7 @@ var (
 // issue gives the text of a passport.
 func (i issuer) issue(t testing.TB, dcc map[string]any, s shape) string {
 	t.Helper()
-	return Prefix + encodeBase45(deflate(t, i.message(t, dcc, s)))
+	return Prefix + base45.Encode(deflate(t, i.message(t, dcc, s)))
 }
 
 func (i issuer) message(t testing.TB, dcc map[string]any, s shape) []byte {
@@ -236,20 +238,6 @@ func deflate(t testing.TB, b []byte) []byte {
 		t.Fatal(err)
 	}
 	return packed.Bytes()
-}
-
-// encodeBase45 is the other direction of DecodeBase45, written from RFC 9285
-// §4 on its own.
-func encodeBase45(b []byte) string {
-	var out []byte
-	for ; len(b) > 1; b = b[2:] {
-		n := int(b[0])*256 + int(b[1])
-		out = append(out, base45Digits[n%45], base45Digits[n/45%45], base45Digits[n/2025])
-	}
-	if len(b) == 1 {
-		out = append(out, base45Digits[b[0]%45], base45Digits[b[0]/45])
-	}
-	return string(out)
 }
 
 // A person who does not exist, as a Vietnamese passport has the name.

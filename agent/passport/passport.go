@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"time"
 
+	"gateagent/agent/base45"
 	"gateagent/agent/gate"
 )
 
@@ -96,7 +97,7 @@ func (k *Keys) Verify(text []byte, now time.Time) Result {
 		return bad(gate.ReasonPassportMalformed)
 	}
 	c, err := ParseContent(claims.Content)
-	if err != nil {
+	if err != nil || c.Judge() != nil {
 		return bad(gate.ReasonPassportMalformed)
 	}
 	if !key.Usage.For(c.Event) {
@@ -125,7 +126,7 @@ func Read(text []byte) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	packed, err = DecodeBase45(packed)
+	packed, err = base45.Decode(packed)
 	if err != nil {
 		return Message{}, err
 	}

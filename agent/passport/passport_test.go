@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"gateagent/agent/gate"
@@ -120,6 +121,15 @@ func TestVerify(t *testing.T) {
 		{name: "vaccine of a later day", dcc: with(dose(2, 2), "mp", "EU/1/25/2001"), want: vaccinated},
 		{name: "country that is none", dcc: with(dose(2, 2), "co", "XY"), want: malformed},
 		{name: "device that is none", dcc: with(sample(kindAntigen, resultNegative), "ma", "9999"), want: malformed},
+		{name: "of no doses", dcc: dose(2, 0), want: malformed},
+		{name: "result that is no code", dcc: with(sample(kindPCR, resultNegative), "tr", "NotDetected"), want: malformed},
+		{name: "given name missing", dcc: set(dose(2, 2), "nam", map[string]any{"fn": "Nguyễn", "fnt": "NGUYEN"}), want: vaccinated},
+		{name: "printed name missing", dcc: set(dose(2, 2), "nam", map[string]any{"fnt": "NGUYEN", "gnt": "THI<THU"}), want: vaccinated},
+		{name: "year of birth", dcc: set(dose(2, 2), "dob", "1995"), want: vaccinated},
+		{name: "month of birth", dcc: set(dose(2, 2), "dob", "1995-09"), want: vaccinated},
+		{name: "birth date with a time", dcc: set(dose(2, 2), "dob", "1995-09-02T00:00:00"), want: vaccinated},
+		{name: "times as floats of half the size", dcc: dose(2, 2), shape: shape{claims: map[any]any{4: float32(1 << 31), 6: float32(1 << 30)}}, want: vaccinated},
+		{name: "no issuer", dcc: dose(2, 2), shape: shape{claims: map[any]any{4: expiresAt.Unix(), 6: issuedAt.Unix()}}, want: vaccinated},
 		{name: "test without a result", dcc: with(sample(kindPCR, resultNegative), "tr", ""), want: malformed},
 		{name: "sample without a zone", dcc: with(sample(kindPCR, resultNegative), "sc", "2022-04-13T15:20:00"), want: malformed},
 		{name: "recovery that ends before it begins", dcc: with(recovered(), "du", "2022-01-20"), want: malformed},
@@ -146,6 +156,63 @@ func TestVerify(t *testing.T) {
 				t.Error("a bad passport says who its holder is")
 			}
 		})
+	}
+}
+
+// TestProvesNothing: such certificates have been issued, and public vectors want
+// them to be read; they count for nothing.
+func TestProvesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		dcc  map[string]any
+		want string // of Judge; empty: it proves something
+	}{
+		{"vaccination", dose(1, 1), ""},
+		{"booster", dose(3, 2), ""},
+		{"negative", sample(kindPCR, resultNegative), ""},
+		{"positive", sample(kindAntigen, resultPositive), ""},
+		{"recovery of a day", with(recovered(), "du", "2022-01-21"), ""},
+		{"no dose", dose(0, 2), "which dose"},
+		{"of no doses", dose(9, 0), "which dose"},
+		{"no result", with(sample(kindPCR, resultNegative), "tr", ""), "came out"},
+		{"result left out", with(sample(kindPCR, resultNegative), "tr", nil), "came out"},
+		{"result in words", with(sample(kindPCR, resultNegative), "tr", "NEGATIVO"), "came out"},
+		{"result inconclusive", with(sample(kindPCR, resultNegative), "tr", "455371000124106"), "came out"},
+		{"disease by another catalogue", with(sample(kindPCR, resultNegative), "tg", "94558-4"), "another disease"},
+		{"disease, vaccine and maker unknown", with(with(with(with(dose(2, 2), "tg", "729999"), "vp", "729999"), "mp", "729999"), "ma", "729999"), "another disease"},
+		{"recovery that ends before it begins", with(recovered(), "du", "2022-01-20"), "ends before it begins"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := cbor.Marshal(tt.dcc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := ParseContent(b)
+			if err != nil {
+				t.Fatalf("cannot be read: %v", err)
+			}
+			if err := c.Judge(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestSizesOfRSA: keys of every size that is taken sign, and others do not.
+func TestSizesOfRSA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes long keys")
+	}
+	for _, bits := range []int{2048, 3072, 4096} {
+		i := newIssuer(t, rsaKey(t, bits))
+		text := []byte(i.issue(t, dose(2, 2), shape{}))
+		if r := NewKeys([]Key{i.trusted(t)}, nil).Verify(text, issuedAt); r.Proof != gate.ProofGood {
+			t.Errorf("%d bits: %s", bits, r)
+		}
+		m, err := Read(text)
+		if err != nil || len(m.Signature) != bits/8 {
+			t.Errorf("%d bits: a signature of %d bytes, %v", bits, len(m.Signature), err)
+		}
 	}
 }
 

@@ -39,8 +39,10 @@ func (s *valueSet) check(v any) error {
 	return fmt.Errorf("%s is no code of its set", s.field)
 }
 
-// Test kinds (LOINC) and results (SNOMED CT).
+// The disease (SNOMED CT), test kinds (LOINC) and results (SNOMED CT). What has
+// another disease or result is read and proves nothing.
 const (
+	covid          = "840539006"
 	kindPCR        = "LP6464-4"
 	kindAntigen    = "LP217198-3"
 	resultNegative = "260415000"
@@ -51,10 +53,9 @@ const (
 var testKinds = map[string]gate.TestKind{kindPCR: gate.TestPCR, kindAntigen: gate.TestAntigen}
 
 var (
-	// A passport about another disease says nothing about this one.
-	valueDisease = valueSet{field: "tg", codes: " 840539006 "}
+	valueDisease = valueSet{field: "tg", codes: " " + covid + " ", form: isText}
 
-	valueResult = valueSet{field: "tr", codes: " " + resultNegative + " " + resultPositive + " "}
+	valueResult = valueSet{field: "tr", codes: " " + resultNegative + " " + resultPositive + " ", form: isText, optional: true}
 
 	valueTestKind = valueSet{field: "tt", codes: " " + kindPCR + " " + kindAntigen + " ", form: isText}
 
@@ -110,22 +111,23 @@ func isVaccineCode(s string) bool {
 }
 
 // isProduct: a number of the EU register of medicines, or a name: of the set,
-// or as it is on the box.
+// or as it is on the box; or a SNOMED CT code.
 func isProduct(s string) bool {
 	if number, ok := strings.CutPrefix(s, "EU/1/"); ok {
 		year, n, ok := strings.Cut(number, "/")
 		return ok && isDecimal(year, 2, 2) && isDecimal(n, 3, 5)
 	}
-	return isWord(strings.ReplaceAll(s, " ", "-"))
+	return isDecimal(s, 6, 18) || isWord(strings.ReplaceAll(s, " ", "-"))
 }
 
 // isManufacturer: an organisation of the EMA's register, which are numbered
-// from ORG-100000001, with a digit too many by one issuer; or a name.
+// from ORG-100000001, with a digit too many by one issuer; or a name, or a
+// SNOMED CT code.
 func isManufacturer(s string) bool {
 	if number, ok := strings.CutPrefix(s, "ORG-"); ok {
 		return isDecimal(number, 9, 10) && number[0] == '1'
 	}
-	return isWord(strings.ReplaceAll(s, " ", "-"))
+	return isDecimal(s, 6, 18) || isWord(strings.ReplaceAll(s, " ", "-"))
 }
 
 // isDevice: a number of the EU's register of antigen tests, which counts

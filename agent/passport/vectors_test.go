@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gateagent/agent/base45"
 	"gateagent/agent/gate"
 )
 
@@ -141,8 +142,8 @@ func updateVectors(t *testing.T) {
 		{Name: "nobody's key", Text: es.issue(t, dose(2, 2), shape{}), Certificate: b64(forTests.der), Want: "passport_unknown"},
 		{Name: "two events", Text: es.issue(t, set(dose(2, 2), "r", recovered()["r"]), shape{}), Certificate: b64(es.der), Want: "passport_malformed"},
 		{Name: "cut off", Text: strings.TrimRight(es.issue(t, dose(2, 2), shape{}), " ")[:300], Certificate: b64(es.der), Want: "passport_malformed"},
-		{Name: "not packed", Text: Prefix + encodeBase45(es.message(t, dose(2, 2), shape{})), Certificate: b64(es.der), Want: "passport_malformed"},
-		{Name: "bomb", Text: Prefix + encodeBase45(deflate(t, make([]byte, 1<<20))), Certificate: b64(es.der), Want: "passport_malformed"},
+		{Name: "not packed", Text: Prefix + base45.Encode(es.message(t, dose(2, 2), shape{})), Certificate: b64(es.der), Want: "passport_malformed"},
+		{Name: "bomb", Text: Prefix + base45.Encode(deflate(t, make([]byte, 1<<20))), Certificate: b64(es.der), Want: "passport_malformed"},
 	}
 	for i := range vectors {
 		if vectors[i].At.IsZero() {
