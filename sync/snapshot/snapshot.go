@@ -114,7 +114,8 @@ type Options struct {
 	// OnVerified is told the `iat` of each manifest that was taken and of each
 	// delta that was applied, by which the clock's floor may rise.
 	OnVerified func(issued time.Time)
-	// OnFault is told when [Status.Fault] changes. It must not block.
+	// OnFault is told when [Status.Fault] changes, one call after the other. It
+	// must not block, nor call the Fetcher's Take methods or Retry.
 	OnFault func(Fault)
 	// OnProgress is told now and then that Status has moved on, and when a
 	// fetch begins or ends. It must not block.
@@ -133,6 +134,8 @@ type Fetcher struct {
 	held []byte        // a manifest whose key was not known
 	kept []byte        // the newest that was taken
 	last wire.Manifest // the same, read; Ver 0: none
+
+	judging sync.Mutex // held while a fault is judged and told
 
 	mu      sync.Mutex // guards all following; never held while calling out
 	target  *target    // of the newest manifest; nil before the first
@@ -288,6 +291,8 @@ func (f *Fetcher) refuse(err error) {
 
 // judge lets change set the reasons and tells when the fault is another.
 func (f *Fetcher) judge(change func()) {
+	f.judging.Lock() // so that the last word that is told is the last
+	defer f.judging.Unlock()
 	f.mu.Lock()
 	change()
 	f.turn++
