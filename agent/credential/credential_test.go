@@ -15,6 +15,7 @@ import (
 
 	"gateagent/agent/credential"
 	"gateagent/agent/gate"
+	"gateagent/agent/hostile"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/text/unicode/norm"
@@ -267,6 +268,9 @@ func TestBoundedAllocation(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, fx := range lines[fixture](f, "testdata/payloads.jsonl") {
 		f.Add([]byte(fx.Raw))
+	}
+	for _, p := range hostile.Payloads("/tmp/canary") {
+		f.Add([]byte(p.Text))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		mine := bytes.Clone(payload)

@@ -18,6 +18,7 @@ import (
 
 	"gateagent/agent/base45"
 	"gateagent/agent/gate"
+	"gateagent/agent/hostile"
 )
 
 // Everybody here is fictional.
@@ -451,8 +452,11 @@ func FuzzVerify(f *testing.F) {
 	c.Name, c.Host = "ÅSE Ørsted", "TRẦN VĂN BẢO"
 	f.Add([]byte(issued(f, key, c)))
 	f.Add([]byte(issued(f, other, c)))
-	for _, s := range []string{"", "GP1:", "GP1: ", "GP1:000", "GP1:::::::", "HC1:6BF", "GP1:BB8\n", "GP1:%69 VD92EX0"} {
+	for _, s := range []string{"", "GP1: ", "GP1:000", "GP1:::::::", "HC1:6BF", "GP1:BB8\n", "GP1:%69 VD92EX0"} {
 		f.Add([]byte(s))
+	}
+	for _, p := range hostile.Payloads("/tmp/canary") {
+		f.Add([]byte(p.Text))
 	}
 	keys := trusted(nil)
 	known := map[string]bool{issued(f, key, visitor()): true, issued(f, key, c): true}

@@ -2,10 +2,13 @@ package passport
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/base64"
 	"testing"
 
 	"gateagent/agent/base45"
 	"gateagent/agent/gate"
+	"gateagent/agent/hostile"
 )
 
 // The seeds of each step are the project's own passports, taken apart as far
@@ -80,8 +83,11 @@ func FuzzVerify(f *testing.F) {
 		f.Add([]byte(v.Text))
 		trusted = append(trusted, v.key(f))
 	}
-	for _, s := range []string{"", "HC1:", "HC1:\x00", "HC1:NCF", "HC2:NCF", "HC1:6BF", "HC1: $(reboot)", "HC1:' OR 1=1 --"} {
+	for _, s := range []string{"", "HC1:\x00", "HC1:NCF", "HC2:NCF", "HC1:6BF"} {
 		f.Add([]byte(s))
+	}
+	for _, p := range hostile.Payloads("/tmp/canary") {
+		f.Add([]byte(p.Text))
 	}
 	keys := NewKeys(trusted, nil)
 	good := map[string]bool{}
@@ -103,6 +109,44 @@ func FuzzVerify(f *testing.F) {
 			}
 		default:
 			t.Errorf("proof %v", r.Proof)
+		}
+	})
+}
+
+// FuzzCertificate: whatever is in a folder of certificates or in a trust list
+// makes a key that judges and names itself, or none.
+func FuzzCertificate(f *testing.F) {
+	for _, v := range readOwn(f) {
+		der, err := base64.StdEncoding.DecodeString(v.Certificate)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+		f.Add(der[:len(der)-1])
+		spki, err := x509.MarshalPKIXPublicKey(v.key(f).Public)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(spki)
+	}
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
+	f.Add([]byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if k, err := ParseCertificate(der); err == nil {
+			if len(k.KID) != KIDLen || k.Alg() != "ES256" && k.Alg() != "PS256" {
+				t.Errorf("id %x, %s", k.KID, k.Alg())
+			}
+			_ = k.Judge(issuedAt)
+			spki, err := x509.MarshalPKIXPublicKey(k.Public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ParsePublic(spki); err != nil {
+				t.Errorf("a key that is not taken alone: %v", err)
+			}
+		}
+		if public, err := ParsePublic(der); err == nil && public == nil {
+			t.Error("no key and no error")
 		}
 	})
 }

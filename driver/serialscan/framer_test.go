@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gateagent/agent/hostile"
 )
 
 // frames feeds the pieces one by one; "" stands for a silence.
@@ -100,6 +102,9 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("\x02abc\x03noise\x02\x02x\x03"), uint8(4), uint8(3), uint8(1))
 	f.Add([]byte("a\r\r\n\nb\r\n"), uint8(3), uint8(200), uint8(2))
 	f.Add([]byte("aaaaaaaaaaaaaaaaaaaaaaaa"), uint8(5), uint8(4), uint8(5))
+	for i, p := range hostile.Payloads("/tmp/canary") {
+		f.Add([]byte(p.Text+"\r"), uint8(i), uint8(i*7), uint8(i))
+	}
 	f.Fuzz(func(t *testing.T, stream []byte, framing, bound, step uint8) {
 		fr := Framing(framing % uint8(len(framingNames)))
 		limit := int(bound)%64 + 8

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gateagent/agent/gate"
+	"gateagent/agent/hostile"
 )
 
 // readAll reads a list to its end: people, and what was wrong with lines.
@@ -204,6 +205,9 @@ func TestOpenRefuses(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(heads + "001090000123,1/2@2021-06-01,,,,,,,\n\"")
 	f.Add(`{"id":"001090000123","doses":[{"n":1,"of":2,"on":"2021-06-01"}]}` + "\n{")
+	for _, p := range hostile.Payloads("/tmp/canary") {
+		f.Add(heads + "001090000123,1/2@2021-06-01,,,,\"" + strings.ReplaceAll(p.Text, "\"", "\"\"") + "\",,,\n")
+	}
 	f.Fuzz(func(t *testing.T, list string) {
 		all, _, err := readAll(t, list, Options{})
 		if err != nil {

@@ -3,6 +3,8 @@ package symbology
 import (
 	"testing"
 	"unicode/utf8"
+
+	"gateagent/agent/hostile"
 )
 
 // bitWriter builds the data of a symbol, most significant bit first.
@@ -123,6 +125,11 @@ func FuzzBits(f *testing.F) {
 	f.Add(new(bitWriter).bits(8, 4).bits(2, 8).bits(0xD9F, 13).bits(0x1AAA, 13).b, uint8(1))
 	f.Add(new(bitWriter).bits(3, 4).bits(0x12, 8).bits(0x55, 8).bytes("\x93\xfa").b, uint8(9))
 	f.Add(new(bitWriter).eci(25).bytes("\xd8\x00\xdc\x00").b, uint8(9))
+	for _, p := range hostile.Payloads("/tmp/canary") {
+		if len(p.Text) < 256 { // of what is longer, the count has two bytes
+			f.Add(new(bitWriter).bytes(p.Text).b, uint8(1))
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte, version uint8) {
 		if len(data) > 3000 {
 			t.Skip("larger than any symbol")
