@@ -10,7 +10,7 @@ import (
 func TestNothingIsAllocated(t *testing.T) {
 	for name, x := range statedPolicies(t) {
 		var ins []gate.Inputs
-		for _, v := range variants(x.rules) {
+		for _, v := range variants(&x.rules) {
 			s := blank()
 			s.found, s.kind, s.age = true, 1, 40
 			s.level, s.clock, s.dataAge = 2, gate.ClockCentral, x.rules.hard+1

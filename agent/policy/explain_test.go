@@ -49,6 +49,19 @@ func TestExplain(t *testing.T) {
 		{"passport", builtIn, scan(func(s *scanned) {
 			s.found, s.passport, s.event, s.dose, s.of, s.ppDay = false, true, gate.PassportVaccination, 2, 2, 40
 		})},
+		{"passport of a second dose that is young", builtIn, scan(func(s *scanned) {
+			s.passport, s.event, s.dose, s.of, s.ppDay = true, gate.PassportVaccination, 2, 2, 5
+		})},
+		{"passport of a first dose that is young", builtIn, scan(func(s *scanned) {
+			s.passport, s.event, s.dose, s.of, s.ppDay = true, gate.PassportVaccination, 1, 2, 5
+		})},
+		{"passport of an old recovery", builtIn, scan(func(s *scanned) { s.passport, s.event, s.ppDay = true, gate.PassportRecovery, 200 })},
+		{"passport of an old test", builtIn, scan(func(s *scanned) {
+			s.passport, s.event, s.ppTest = true, gate.PassportTest, tested{true, false, 72*60 + 1}
+		})},
+		{"passport of somebody else", builtIn, scan(func(s *scanned) {
+			s.passport, s.stranger, s.event, s.dose, s.of, s.ppDay = true, true, gate.PassportVaccination, 2, 2, 100
+		})},
 		{"tested", builtIn, scan(func(s *scanned) { s.extras, s.tests = true, []tested{{true, false, 60 * 60}} })},
 	} {
 		b.WriteString("== " + tt.name + "\n")
@@ -71,12 +84,12 @@ func TestChangesHold(t *testing.T) {
 	strict := func(d gate.Decision) int { return strictOf[d.Verdict] }
 	for name, x := range statedPolicies(t) {
 		n := 0
-		everything(x.rules, func(v variant, s scanned) {
+		everything(&x.rules, func(v *variant, s *scanned, base *gate.Inputs) {
 			if n++; n%997 != 0 { // a sample over all dimensions
 				return
 			}
 			p := x.policy.AtLevel(s.level)
-			in := s.inputs()
+			in := *base
 			e := p.Explain(in)
 			for _, c := range e.Changes {
 				if c.Kind != policy.ChangeLater && c.Kind != policy.ChangeUntil {

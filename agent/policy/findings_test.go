@@ -71,12 +71,18 @@ func TestFindings(t *testing.T) {
 			[]string{"contradiction: passport.lifts: is empty, so that a passport helps nobody, and credentials.dcc asks for the card beside it"},
 		},
 		{
-			"lists", `{"lists":{"guests":{"effect":"none"},"staff":{"effect":"allow","classes":["GREEN"]},"night":{"effect":"allow","classes":["RED"]},"deny":{"effect":"manual"}}}`,
+			"a passport that betters RED and not YELLOW", `{"passport":{"lifts":["RED"]}}`,
+			[]string{"contradiction: passport.lifts: names RED and not YELLOW: with a passport a first dose on record is worse than none"},
+		},
+		{"a list that watches", `{"lists":{"watch":{"effect":"manual"}}}`, nil},
+		{
+			"lists", `{"lists":{"guests":{"effect":"none"},"staff":{"effect":"allow","classes":["GREEN"]},"night":{"effect":"allow","classes":["RED"]},"watch":{"effect":"notice","hours":[{"from":"08:00","to":"17:00"}]}}}`,
 			[]string{
-				"contradiction: lists.deny.effect: does not block, and lists of that name block by themselves",
 				"unreachable: lists.guests: has the effect none: being on the list changes nothing",
 				"contradiction: lists.night.classes: lets RED in and not YELLOW, who are better off",
 				"unreachable: lists.staff: never changes a verdict",
+				"contradiction: lists.watch.effect: lets pass with notice, and lists of that name block by themselves",
+				"contradiction: lists.watch: holds in its hours only; at other times whoever is on it is judged as if they were not",
 			},
 		},
 		{

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -9,39 +10,60 @@ import (
 	"gateagent/agent/policy"
 )
 
+// moment is a level, a clock and an age of the data.
+type moment struct {
+	level   int
+	clock   gate.ClockLevel
+	dataAge int64
+}
+
+// moments are those between which nothing differs that monotony is about.
+func moments(r *rules) []moment {
+	return []moment{
+		{1, gate.ClockCentral, 0}, {4, gate.ClockCentral, 0}, {1, gate.ClockCentral, r.hard + 1}, {4, gate.ClockCentral, r.hard + 1},
+		{1, gate.ClockFloor, 0}, {4, gate.ClockFloor, 0}, {1, gate.ClockCentral, -1},
+	}
+}
+
 // TestMonotoneFacts: over the same product, what must not help does not help
 // and what must not hurt does not hurt.
 func TestMonotoneFacts(t *testing.T) {
 	for name, x := range statedPolicies(t) {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			var at [5]*policy.Policy
 			for level := range at {
 				at[level] = x.policy.AtLevel(level)
 			}
-			n, wrong := 0, 0
-			everything(x.rules, func(v variant, s scanned) {
-				// Levels and clocks between these differ in nothing here.
-				sampled := (s.level == 1 || s.level == 4) && (s.clock == gate.ClockFloor || s.clock == gate.ClockCentral) &&
-					(s.dataAge == 0 || s.dataAge == x.rules.hard+1 || s.dataAge < 0 && s.level == 1)
-				if n++; n%every != 0 {
+			r, wrong := &x.rules, 0
+			at7 := moments(r)
+			is := make([]int, len(at7))
+			all := plainVariants(r)
+			if r.open {
+				all = append(all, some(passportVariants(r), 5)...)
+			}
+			people(r, all, func(v *variant, s *scanned) {
+				if wrong > 20 || !s.found || s.missing {
 					return
 				}
-				if wrong > 20 || !sampled || !s.found || s.missing {
-					return
-				}
-				p := at[s.level]
 				// Both sides have extras, so that only the one fact differs.
 				s.extras = true
-				is := strictOf[p.Decide(s.inputs()).Verdict]
+				in := s.inputs()
+				for i, m := range at7 {
+					in.Clock, in.DataAge = m.clock, m.dataAge
+					is[i], _ = strictIn(at[m.level].Decide(in).Verdict)
+				}
 				compare := func(what string, change func(*scanned), mayHelp, mayHurt bool) {
-					y := s
+					y := *s
 					y.tests, y.lists = slices.Clone(s.tests), slices.Clone(s.lists)
 					change(&y)
-					then := strictOf[p.Decide(y.inputs()).Verdict]
-					if then < is && !mayHelp || then > is && !mayHurt {
-						wrong++
-						t.Errorf("%s, then %s: kind %d aged %d, level %d, clock %v, data %d: %d, then %d", v.name, what, s.kind, s.age, s.level, s.clock, s.dataAge, is, then)
+					then := y.inputs()
+					for i, m := range at7 {
+						then.Clock, then.DataAge = m.clock, m.dataAge
+						after, _ := strictIn(at[m.level].Decide(then).Verdict)
+						if after < is[i] && !mayHelp || after > is[i] && !mayHurt {
+							wrong++
+							t.Errorf("%s, then %s: kind %d aged %d, level %d, clock %v, data %d: %d, then %d", v.name, what, s.kind, s.age, m.level, m.clock, m.dataAge, is[i], after)
+						}
 					}
 				}
 				longer := func(to int) func(*scanned) { return func(y *scanned) { y.confined = to } }
@@ -56,12 +78,12 @@ func TestMonotoneFacts(t *testing.T) {
 				}
 				compare("on the deny list", func(y *scanned) { y.lists = append(y.lists, listed{"deny", true}) }, false, true)
 				compare("an own window that is over", func(y *scanned) { y.outsideOwn = true }, false, true)
-				if s.first == none && x.rules.oldest == 0 {
+				if s.first == none && r.oldest == 0 {
 					for _, n := range []int{0, 13, 14, 100} {
 						compare("a first dose", func(y *scanned) { y.first = n }, true, false)
 					}
 				}
-				if s.completed == none && x.rules.oldest == 0 {
+				if s.completed == none && r.oldest == 0 {
 					for _, n := range []int{0, 1, 13, 14, 100} {
 						compare("a completing dose", func(y *scanned) { y.completed = n }, true, false)
 					}
@@ -76,14 +98,6 @@ func TestMonotoneFacts(t *testing.T) {
 				}
 				compare("a negative test", func(y *scanned) { y.tests = append(y.tests, tested{true, false, 60}) }, true, false)
 				compare("a positive test", func(y *scanned) { y.tests = append(y.tests, tested{true, true, 60}) }, false, true)
-				if !s.passport {
-					compare("a passport", func(y *scanned) {
-						y.passport, y.event, y.dose, y.of, y.ppDay = true, gate.PassportVaccination, 2, 2, 100
-					}, true, false)
-					compare("a stranger's passport", func(y *scanned) {
-						y.passport, y.stranger, y.event, y.dose, y.of, y.ppDay = true, true, gate.PassportVaccination, 2, 2, 100
-					}, false, false)
-				}
 				compare("a doubt", func(y *scanned) { y.doubts, y.mismatch = 2, true }, false, true)
 				compare("an expired card", func(y *scanned) { y.expired = true }, false, true)
 				if s.code == gate.KindCCCD {
@@ -92,6 +106,98 @@ func TestMonotoneFacts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMonotonePassports: whoever shows no passport and then one, or one and
+// then that of a further dose, is never worse off, however young that dose is;
+// and none that is bad or somebody else's does anything.
+func TestMonotonePassports(t *testing.T) {
+	for name, x := range statedPolicies(t) {
+		if !x.rules.open { // outside the hours all classes meet the same
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			var at [5]*policy.Policy
+			for level := range at {
+				at[level] = x.policy.AtLevel(level)
+			}
+			r, n, wrong := &x.rules, 0, 0
+			passports := slices.DeleteFunc(passportVariants(r), func(v variant) bool {
+				s := blank()
+				v.change(&s)
+				p := blank() // nothing but a passport differs
+				p.passport, p.ppWhy, p.stranger, p.event, p.dose, p.of = s.passport, s.ppWhy, s.stranger, s.event, s.dose, s.of
+				p.ppDay, p.ppFrom, p.ppTo, p.ppTest = s.ppDay, s.ppFrom, s.ppTo, s.ppTest
+				return !reflect.DeepEqual(s, p) || s.ppTo != none || s.ppFrom == 0
+			})
+			shown := make([]scanned, len(passports))
+			papers := make([]gate.Passport, len(passports))
+			for i := range passports {
+				shown[i] = blank()
+				passports[i].change(&shown[i])
+				papers[i] = shown[i].inputs().Passport
+			}
+			type pair struct{ one, further int } // the second is of a dose after the first
+			var pairs []pair
+			for i := range shown {
+				for k := range shown {
+					a, b := &shown[i], &shown[k]
+					if dosed(a) && dosed(b) && a.of == b.of && a.dose < b.dose && b.ppDay >= 0 && b.ppDay <= a.ppDay {
+						pairs = append(pairs, pair{i, k})
+					}
+					// The same dose, later.
+					if dosed(a) && dosed(b) && a.of == b.of && a.dose == b.dose && a.ppDay <= b.ppDay && r.oldest == 0 {
+						pairs = append(pairs, pair{i, k})
+					}
+				}
+			}
+			got := make([]int, len(shown))
+			people(r, onRecord(r), func(v *variant, s *scanned) {
+				in := s.inputs()
+				for _, m := range moments(r)[:3] { // elsewhere a passport does nothing
+					in.Clock, in.DataAge, in.Passport = m.clock, m.dataAge, gate.Passport{}
+					without, _ := strictIn(at[m.level].Decide(in).Verdict)
+					for i := range papers {
+						in.Passport = papers[i]
+						got[i], _ = strictIn(at[m.level].Decide(in).Verdict)
+						n++
+						useless := shown[i].ppWhy != "" || shown[i].stranger
+						if wrong < 20 && (got[i] > without || useless && got[i] != without) {
+							wrong++
+							t.Errorf("%s, then %s: kind %d aged %d, %+v: %d, then %d", v.name, passports[i].name, s.kind, s.age, m, without, got[i])
+						}
+					}
+					for _, p := range pairs {
+						if wrong < 20 && got[p.further] > got[p.one] {
+							wrong++
+							t.Errorf("%s: %s, then %s: kind %d aged %d, %+v: %d, then %d", v.name,
+								passports[p.one].name, passports[p.further].name, s.kind, s.age, m, got[p.one], got[p.further])
+						}
+					}
+				}
+			})
+			if len(pairs) < 300 || n < 1_000_000/stride() {
+				t.Errorf("only %d decisions and %d pairs of doses", n, len(pairs))
+			}
+			t.Logf("%d decisions, %d pairs of doses", n, len(pairs))
+		})
+	}
+}
+
+// onRecord are the variants of what is on record of a person who shows the card
+// and nothing else.
+func onRecord(r *rules) []variant {
+	return slices.DeleteFunc(plainVariants(r), func(v variant) bool {
+		s := blank()
+		v.change(&s)
+		return s.code != gate.KindCCCD || s.doubts > 0 || s.mismatch || s.expired || s.leaving || s.maybeMore ||
+			s.inAgo != none || s.outAgo != none || len(s.tests) > 0
+	})
+}
+
+// dosed says whether a passport is good and of a dose.
+func dosed(s *scanned) bool {
+	return s.ppWhy == "" && !s.stranger && s.event == gate.PassportVaccination && s.dose > 0 && s.of > 0 && s.ppDay != none
 }
 
 // TestZeroOpensNothing: no zero value, of inputs or of parts of them, opens a

@@ -2,6 +2,6 @@
 
 package policy_test
 
-// every is how many cases of a product there are to one that is tried: with
-// the race detector one in seven, the rest is for runs without it.
-const every = 7
+// underRace is true in runs with the race detector, which are many times
+// slower and look for other faults than a product does.
+const underRace = true

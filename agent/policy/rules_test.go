@@ -76,6 +76,23 @@ func TestRuleProblems(t *testing.T) {
 			"lists.e.levels[0]: has to be a whole number from 1 to 4",
 			"lists.e.levels[2]: 2 is given twice",
 		}},
+		{"lists that deny or watch and let in", map[string]any{"lists": map[string]any{
+			"deny": map[string]any{"effect": "allow", "classes": []any{"RED"}}, "watch": map[string]any{"effect": "allow", "classes": []any{}},
+		}}, []string{
+			"lists.deny.effect: allow cannot be meant for a list called deny; use block, alert, or another name for the list",
+			"lists.watch.effect: allow cannot be meant for a list called watch; use notice, manual, block, alert, or another name for the list",
+		}},
+		{"lists that deny or watch and do nothing", map[string]any{"lists": map[string]any{
+			"deny": map[string]any{"effect": "none"}, "watch": map[string]any{"effect": "none"},
+		}}, []string{
+			"lists.deny.effect: none cannot be meant for a list called deny; use block, alert, or another name for the list",
+			"lists.watch.effect: none cannot be meant for a list called watch; use notice, manual, block, alert, or another name for the list",
+		}},
+		{"a list that denies and leaves it to the guard", map[string]any{"lists": map[string]any{
+			"deny": map[string]any{"effect": "manual"}, "watch": map[string]any{"effect": "manual"},
+		}}, []string{
+			"lists.deny.effect: manual cannot be meant for a list called deny; use block, alert, or another name for the list",
+		}},
 		{"holidays", map[string]any{"holidays": []any{"2022-01-02", "2022-01-01", "2022-02-30", 4}}, []string{
 			"holidays[1]: is not after the day before it",
 			`holidays[2]: "2022-02-30" is not a date like 2022-01-01`,

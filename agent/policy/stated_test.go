@@ -49,6 +49,9 @@ func everythingRules() rules {
 	r.staff, r.staffClasses, r.staffLevels = "staff", []gate.Class{gate.Yellow, gate.Red}, []int{1, 2, 3}
 	r.in, r.out, r.reentry, r.forgive, r.interval = notice, manual, manual, 60, 10
 	r.doubtful, r.expired, r.qrqg, r.outside = notice, manual, manual, deny
+	r.order = []gate.Reason{"quarantine", "positive", "deny_list", "recovered", "vaccinated", "tested", "partly_vaccinated"}
+	r.bad[gate.ReasonPassForged], r.bad[gate.ReasonPassExpired] = alert, manual
+	r.passes[gate.PassChild] = [4]int{allow, allow, allow, notice}
 	r.table[gate.Block] = [4]int{deny, deny, deny, deny}
 	return r
 }

@@ -25,8 +25,11 @@ type rules struct {
 	staff                       string // the list that lets in
 	staffClasses                []gate.Class
 	staffLevels                 []int
-	in, out, reentry            int // what passing twice or too soon does: allow, notice or manual
-	forgive, interval           int // minutes
+	in, out, reentry            int           // what passing twice or too soon does: allow, notice or manual
+	forgive, interval           int           // minutes
+	order                       []gate.Reason // of the rows
+	bad                         map[gate.Reason]int
+	passOutside                 int // what the bearer of a pass meets outside the hours
 	doubts, doubtful            int
 	expired                     int // allow, manual or deny
 	qrqg                        int // at best
@@ -35,9 +38,10 @@ type rules struct {
 	passesNeedClock, needsClock gate.ClockLevel
 }
 
-// How strict a verdict is.
+// How strict a verdict is; again asks for another code.
 const (
-	allow = iota
+	again = iota - 1
+	allow
 	notice
 	manual
 	deny
@@ -45,12 +49,18 @@ const (
 )
 
 var strictOf = map[gate.Verdict]int{
-	gate.Allow: allow, gate.AllowNotice: notice, gate.ManualCheck: manual, gate.Deny: deny, gate.DenyAlert: alert,
+	gate.Retry: again, gate.Allow: allow, gate.AllowNotice: notice, gate.ManualCheck: manual, gate.Deny: deny, gate.DenyAlert: alert,
 }
 
 func defaultRules() rules {
 	return rules{
 		dose: 14, recovered: 180, pcr: 72, soft: 86400, hard: 3 * 86400, open: true, outside: manual,
+		passOutside: manual,
+		order:       []gate.Reason{"deny_list", "positive", "quarantine", "vaccinated", "recovered", "partly_vaccinated", "tested"},
+		bad: map[gate.Reason]int{
+			gate.ReasonPassMalformed: again, gate.ReasonPassUnknown: manual, gate.ReasonPassForged: deny, gate.ReasonPassEarly: manual,
+			gate.ReasonPassExpired: deny, gate.ReasonPassRevoked: deny, gate.ReasonPassSpent: deny, gate.ReasonPassElsewhere: deny,
+		},
 		blocks: []string{"deny", "watch"}, doubts: 2, doubtful: manual, expired: allow, qrqg: notice,
 		passes: map[gate.PassKind][4]int{
 			gate.PassVisitor: {allow, allow, notice, manual}, gate.PassChild: {allow, allow, notice, manual},
@@ -99,22 +109,29 @@ type scanned struct {
 	inAgo, outAgo     int  // minutes; none
 	maybeMore         bool // there may have been later passages
 
-	passport        bool // a good one, shown with the card
-	stranger        bool
-	event           gate.PassportEvent
-	dose, of        int
-	ppDay, ppTo     int // ages; ppTo below zero lies ahead
-	ppTest          tested
-	level           int
-	clock           gate.ClockLevel
-	dataAge         int64
-	policyOutOfDate bool
+	passport     bool        // one was shown with the card
+	ppWhy        gate.Reason // why it does not count; empty: it is good
+	stranger     bool        // it is good, and somebody else's
+	event        gate.PassportEvent
+	dose, of     int
+	ppDay        int // age
+	ppFrom, ppTo int // ages of a recovery's first and last day; none
+	ppTest       tested
+	level        int
+	clock        gate.ClockLevel
+	dataAge      int64
+
+	pass             bool // in place of a card
+	passKind         gate.PassKind
+	passWhy          gate.Reason // why it does not count; empty: it is good
+	passFrom, passTo int         // minutes from now
+	passOther        bool        // its own days and hours are others
 }
 
 func blank() scanned {
 	return scanned{
 		first: none, completed: none, last: none, recovered: none, positive: none, confined: none,
-		inAgo: none, outAgo: none, code: gate.KindCCCD, ppDay: none,
+		inAgo: none, outAgo: none, code: gate.KindCCCD, ppDay: none, ppFrom: none, ppTo: none,
 	}
 }
 
@@ -134,86 +151,138 @@ func newestOf(ages ...int) int {
 
 // latestOf is the youngest age, also one ahead.
 func latestOf(ages ...int) int {
-	ages = slices.DeleteFunc(slices.Clone(ages), func(a int) bool { return a == none })
-	if len(ages) == 0 {
-		return none
+	best := none
+	for _, a := range ages {
+		if a != none && (best == none || a < best) {
+			best = a
+		}
 	}
-	return slices.Min(ages)
+	return best
 }
 
 func oldestOf(ages ...int) int { return slices.Max(ages) }
 
-func (s scanned) word(kind int) int {
+func (s *scanned) word(kind int) int {
 	if s.kind == kind {
 		return s.age
 	}
 	return none
 }
 
-func (r rules) classOf(s scanned) gate.Class {
-	told := s.clock >= r.needsClock && s.clock <= gate.ClockCentral
-	if !s.found {
-		return gate.Unknown
+// told says whether the clock can be believed.
+func (r *rules) told(s *scanned) bool { return s.clock >= r.needsClock && s.clock <= gate.ClockCentral }
+
+// on says whether somebody is on one of the lists now, or might be by a clock
+// that cannot tell.
+func (r *rules) on(s *scanned, names ...string) bool {
+	if !s.found || !s.extras {
+		return false
 	}
-	if s.extras {
-		for _, l := range s.lists {
-			if (slices.Contains(r.blocks, l.name) || slices.Contains(r.alerts, l.name)) && (l.now || !told) {
-				return gate.Block
-			}
+	for i := range s.lists {
+		if l := &s.lists[i]; slices.Contains(names, l.name) && (l.now || !r.told(s)) {
+			return true
 		}
 	}
-	if s.missing || s.extras && s.beyond || s.kind > 5 {
-		return gate.Unknown
+	return false
+}
+
+// person is the class that the record gives, why, and whether a fact was
+// passed over on the way because it lies ahead.
+func (r *rules) person(s *scanned) (class gate.Class, why gate.Reason, ahead bool) {
+	told := r.told(s)
+	class, why, ahead = r.record(s, told)
+	switch {
+	case class == gate.Block:
+		return class, why, false
+	case s.masked || s.code == gate.KindBHYT:
+		return gate.Unknown, "ambiguous", false
+	case s.dataAge < 0:
+		return gate.Unknown, "no_data", false
+	case s.found && !told && why != "needs_extras" && why != "reserved_kind":
+		return gate.Unknown, "clock_untrusted", false
 	}
-	x := s
-	if !s.extras {
-		b := blank()
-		x.first, x.completed, x.last, x.recovered, x.positive, x.confined = b.first, b.completed, b.last, b.recovered, b.positive, b.confined
-		x.tests = nil
+	return class, why, ahead && (class == gate.Red || class == gate.Yellow)
+}
+
+func (r *rules) record(s *scanned, told bool) (class gate.Class, why gate.Reason, ahead bool) {
+	if !s.found {
+		return gate.Unknown, "no_record", false
 	}
-	positives := []int{s.word(4), x.positive}
-	for _, t := range x.tests {
+	shut := r.on(s, r.blocks...) || r.on(s, r.alerts...)
+	hidden := s.missing || s.extras && s.beyond
+	switch {
+	case shut && (hidden || s.kind > 5):
+		return gate.Block, "deny_list", false
+	case hidden:
+		return gate.Unknown, "needs_extras", false
+	case s.kind > 5:
+		return gate.Unknown, "reserved_kind", false
+	}
+	first, completed, last, recovered, positive, confined, tests := none, none, none, none, none, none, []tested(nil)
+	if s.extras {
+		first, completed, last, recovered, positive, confined, tests =
+			s.first, s.completed, s.last, s.recovered, s.positive, s.confined, s.tests
+	}
+	positives := append(make([]int, 0, 8), s.word(4), positive)
+	for _, t := range tests {
 		if t.positive {
 			positives = append(positives, (t.minutes+12*60-1)/(24*60)) // the moment is noon
 		}
 	}
-	pick := newestOf
+	ill, well := newestOf(positives...), newestOf(s.word(2), recovered)
 	if !told { // what lies ahead by that clock may well be past
-		pick = latestOf
+		ill, well = latestOf(positives...), latestOf(s.word(2), recovered)
 	}
-	ill, well := pick(positives...), pick(s.word(2), x.recovered)
-	if ill != none && (!told || ill >= 0) && (well == none || well > ill || told && well < 0) {
-		return gate.Block
+	if ill != none && well != none && well <= ill && (!told || well >= 0) {
+		ill = none // recovered since
 	}
-	if !told {
-		return gate.Unknown
-	}
-	for _, last := range []int{s.word(5), x.confined} {
-		if last != none && last <= 0 {
-			return gate.Block
+	done, oldest := oldestOf(s.word(1), completed), oldestOf(s.word(1), s.word(3), first, completed, last)
+	youngest := newestOf(s.word(1), s.word(3), first, completed, last)
+	tomorrow := func(age int) bool { return age != none && age < 0 }
+	for _, row := range r.order {
+		switch row {
+		case "deny_list":
+			if shut {
+				return gate.Block, row, false
+			}
+		case "positive":
+			if ill != none && (!told || ill >= 0) {
+				return gate.Block, row, false
+			}
+			ahead = ahead || tomorrow(ill)
+		case "quarantine":
+			for _, day := range [...]int{s.word(5), confined} {
+				if told && day != none && day <= 0 {
+					return gate.Block, row, false
+				}
+			}
+		case "vaccinated":
+			if done >= r.dose && (r.oldest == 0 || youngest <= r.oldest) {
+				return gate.Green, row, ahead
+			}
+			ahead = ahead || tomorrow(done)
+		case "recovered":
+			if well >= 0 && well <= r.recovered {
+				return gate.Green, row, ahead
+			}
+			ahead = ahead || tomorrow(well)
+		case "partly_vaccinated":
+			if oldest >= r.dose {
+				return gate.Yellow, row, ahead
+			}
+			ahead = ahead || tomorrow(oldest)
+		case "tested":
+			for _, t := range tests {
+				if r.counts(t) {
+					return gate.Yellow, row, ahead
+				}
+			}
 		}
 	}
-	if s.dataAge < 0 {
-		return gate.Unknown
-	}
-	doses := []int{s.word(1), s.word(3), x.first, x.completed, x.last}
-	done := oldestOf(s.word(1), x.completed)
-	youngest := newestOf(doses...)
-	switch {
-	case done >= r.dose && (r.oldest == 0 || youngest <= r.oldest):
-		return gate.Green
-	case well >= 0 && well <= r.recovered:
-		return gate.Green
-	case oldestOf(doses...) >= r.dose:
-		return gate.Yellow
-	}
-	if slices.ContainsFunc(x.tests, r.counts) {
-		return gate.Yellow
-	}
-	return gate.Red
+	return gate.Red, "no_fact_counts", ahead
 }
 
-func (r rules) counts(t tested) bool {
+func (r *rules) counts(t tested) bool {
 	hours := r.antigen
 	if t.pcr {
 		hours = r.pcr
@@ -221,102 +290,50 @@ func (r rules) counts(t tested) bool {
 	return !t.positive && hours > 0 && t.minutes >= 0 && t.minutes <= hours*60
 }
 
-// lifted is the class with a passport.
-func (r rules) lifted(s scanned, c gate.Class) gate.Class {
-	told := s.clock >= r.needsClock && s.clock <= gate.ClockCentral
-	cannot := !s.passport || s.stranger || !told || s.dataAge < 0 || c == gate.Block || c == gate.Green ||
-		c == gate.Unknown && s.found
-	if cannot {
-		return c
-	}
-	by := gate.ClassNone
-	switch s.event {
-	case gate.PassportVaccination:
-		fresh := r.oldest == 0 || s.ppDay <= r.oldest
-		switch {
-		case s.ppDay < 0 || s.dose == 0 || s.of == 0:
-		case s.dose > s.of && fresh:
-			by = gate.Green
-		case s.ppDay >= r.dose && s.dose >= s.of && fresh:
-			by = gate.Green
-		case s.ppDay >= r.dose:
-			by = gate.Yellow
-		}
-	case gate.PassportRecovery:
-		if s.ppDay >= 0 && s.ppDay <= r.recovered && s.ppTo <= 0 {
-			by = gate.Green
-		}
-	case gate.PassportTest:
-		if r.counts(s.ppTest) {
-			by = gate.Yellow
-		}
-	}
-	if by == gate.Green || by == gate.Yellow && c != gate.Yellow {
-		return by
-	}
-	return c
-}
-
-// meets is the outcome.
-func (r rules) meets(s scanned) (gate.Class, int) {
-	told := s.clock >= r.needsClock && s.clock <= gate.ClockCentral
-	nobody := s.masked || s.code == gate.KindBHYT
-	class := r.classOf(s)
-	if nobody && class != gate.Block {
-		if told && !r.open && !s.leaving {
-			return gate.Unknown, max(manual, r.outside)
-		}
-		return gate.Unknown, manual
-	}
-	class = r.lifted(s, class)
-	v := r.table[class][s.level-1]
-	least := func(what bool, to int) {
-		if what && v < to {
-			v = to
-		}
-	}
-	on := func(names ...string) bool {
-		return s.found && s.extras && slices.ContainsFunc(s.lists, func(l listed) bool {
-			return slices.Contains(names, l.name) && (l.now || !told)
-		})
-	}
-	inDoubt := s.doubts
-	if s.mismatch {
-		inDoubt++
-	}
-	if class == gate.Block {
-		least(on(r.alerts...), alert)
-		least(s.expired && told, r.expired)
-		return class, v
-	}
-	staff := told && on(r.staff)
-	if staff && slices.Contains(r.staffClasses, class) && slices.Contains(r.staffLevels, s.level) {
-		v = allow
-	}
+// vouched is the class of somebody of whom only a good passport is known, and
+// what it lacks to a better one for its days.
+func (r *rules) vouched(s *scanned) (class gate.Class, lacks gate.Reason) {
 	switch {
-	case !told, s.policyOutOfDate, s.dataAge < 0:
-		v = manual
-	case s.dataAge > r.hard && class == gate.Green && v <= notice:
-		v = notice
-	case s.dataAge > r.hard:
-		v = manual
+	case s.event == gate.PassportVaccination && s.dose > 0 && s.of > 0 && s.ppDay != none:
+		if s.ppDay < 0 {
+			return gate.ClassNone, "future_fact"
+		}
+		all, before := s.dose >= s.of, s.dose > 1
+		works := s.ppDay >= r.dose || s.dose > s.of
+		fresh := r.oldest == 0 || s.ppDay <= r.oldest
+		if all && works && fresh {
+			return gate.Green, ""
+		}
+		if before || works {
+			class = gate.Yellow
+		}
+		switch {
+		case all && !fresh:
+			lacks = "passport_too_old"
+		case all && !works, class == gate.ClassNone:
+			lacks = "passport_too_young"
+		}
+		return class, lacks
+	case s.event == gate.PassportRecovery && s.ppDay != none:
+		switch {
+		case s.ppDay < 0:
+			return gate.ClassNone, "future_fact"
+		case s.ppDay > r.recovered:
+			return gate.ClassNone, "passport_too_old"
+		case s.ppFrom != none && s.ppFrom < 0:
+			return gate.ClassNone, "passport_too_young"
+		case s.ppTo != none && s.ppTo > 0:
+			return gate.ClassNone, "passport_too_old"
+		}
+		return gate.Green, ""
+	case s.event == gate.PassportTest && !s.ppTest.positive && (s.ppTest.pcr && r.pcr > 0 || !s.ppTest.pcr && r.antigen > 0):
+		switch {
+		case s.ppTest.minutes < 0:
+			return gate.ClassNone, "future_fact"
+		case !r.counts(s.ppTest):
+			return gate.ClassNone, "passport_too_old"
+		}
+		return gate.Yellow, ""
 	}
-	least(s.expired && told, r.expired)
-	least(s.mismatch, notice)
-	least(inDoubt >= r.doubts, r.doubtful)
-	least(s.code == gate.KindQRQG, r.qrqg)
-	if told && !s.leaving {
-		least(s.extras && s.outsideOwn, manual)
-		least(!r.open && !staff, r.outside)
-		least(s.inAgo != none && s.inAgo <= r.forgive && (s.outAgo == none || s.outAgo > s.inAgo), r.in)
-		least(s.inAgo != none && s.inAgo < r.interval || s.outAgo != none && s.outAgo < r.interval, r.reentry)
-		least(s.maybeMore, max(r.in, r.reentry))
-	}
-	if told && s.leaving {
-		least(s.outAgo != none && s.outAgo <= r.forgive && (s.inAgo == none || s.inAgo > s.outAgo), r.out)
-		least(s.maybeMore, r.out)
-	}
-	least(on(r.manual...), manual)
-	least(on(r.notice...), notice)
-	return class, v
+	return gate.ClassNone, "passport_nothing"
 }
