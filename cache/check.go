@@ -35,6 +35,10 @@ func checkOne(path string) (kind string, schema uint32, err error) {
 	if _, err := readHeader(path); err != nil {
 		return "", 0, err
 	}
+	// A child that goes round for ever takes the memory of all.
+	if err := checkTree(path); err != nil {
+		return "", 0, err
+	}
 	db, _, err := openBolt(path, bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
 		return "", 0, err

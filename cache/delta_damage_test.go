@@ -2,7 +2,10 @@ package cache_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -60,7 +63,11 @@ func TestDamagedLogs(t *testing.T) {
 		"ones":      func(b []byte) []byte { return append(b[:8192:8192], bytes.Repeat([]byte{0xff}, len(b)-8192)...) },
 		"last page": func(b []byte) []byte { clear(b[len(b)-4096:]); return b },
 	}
-	for page := 2; page*4096 < len(whole); page += 2 { // each takes a child process
+	step := 2 // each takes a child process
+	if testing.Short() {
+		step = 9
+	}
+	for page := 2; page*4096 < len(whole); page += step {
 		cases["page "+sprint(uint64(page))+" zero"] = func(b []byte) []byte { clear(b[page*4096 : page*4096+4096]); return b }
 		for range 4 {
 			at := page*4096 + r.IntN(4096)
@@ -71,65 +78,108 @@ func TestDamagedLogs(t *testing.T) {
 			cases["bit "+sprint(uint64(at))] = func(b []byte) []byte { b[at] ^= bit; return b }
 		}
 	}
-	fallen, later := 0, 0
+	maps.Copy(cases, loops(t, whole))
+	fallen, later, runs := 0, 0, 0
 	for name, change := range cases {
-		t.Run(name, func(t *testing.T) {
-			dir := memDir(t)
-			if err := os.Mkdir(filepath.Join(dir, "vn"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, filepath.Join(dir, "vn", "1.db"), base)
-			writeFile(t, filepath.Join(dir, "vn", "delta.db"), change(bytes.Clone(whole)))
-			writeFile(t, filepath.Join(dir, "vn", "delta.open"), nil) // the last run ended by it
-			w := damageWorld()
-			o := cachetest.SetsOptions(dir)
-			o.FoldBytes = 1 << 20
-			s, err := cache.OpenSets(o, quiet)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			st := s.Status()[0]
-			switch {
-			case st.Fault != nil:
-				t.Fatalf("status %+v", st)
-			case st.Version == 12 && st.DeltaFault == nil:
-			case st.Version == 1 && st.DeltaFault != nil:
-				fallen++
-			default:
-				t.Fatalf("status %+v", st)
-			}
-			w.Advance(st.Version)
-			if err := w.Compare(s, 5); err != nil {
-				t.Fatal(err)
-			}
-			for range 3 {
-				d, changes := w.Step()
-				if err := cachetest.Apply(s, d, changes); err != nil {
-					t.Fatal(err)
-				}
-			}
-			compare(t, w, s, 5)
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s2 := openFolding(t, dir, 1<<20)
-			defer s2.Close()
-			if st := s2.Status()[0]; st.DeltaFault != nil && st.Version == 1 {
-				// Damage where no delta lies, such as in the list of free
-				// pages, may show only after the log was written to.
-				later++
-				w = damageWorld()
-			}
-			if err := w.Compare(s2, 5); err != nil {
-				t.Fatal(err)
-			}
-		})
+		for _, clean := range []bool{false, true} { // how the last run ended
+			runs++
+			fell, fellLater := openDamagedLog(t, fmt.Sprintf("%s, clean %v", name, clean), base, change(bytes.Clone(whole)), clean)
+			fallen, later = fallen+fell, later+fellLater
+		}
 	}
-	t.Logf("%d of %d fell back to the base, %d more after further deltas", fallen, len(cases), later)
-	if fallen < len(cases)/6 {
+	t.Logf("%d of %d fell back to the base, %d more after further deltas", fallen, runs, later)
+	if fallen < runs/6 {
 		t.Error("most of the damage was not seen")
 	}
+}
+
+// loops are changes that send whoever follows a log's pages round for ever, or
+// make him take all memory.
+func loops(t *testing.T, log []byte) map[string]func([]byte) []byte {
+	t.Helper()
+	e := binary.NativeEndian
+	out := make(map[string]func([]byte) []byte)
+	for at := 8192; at < len(log); at += 4096 {
+		page := e.Uint64(log[at:])
+		switch e.Uint16(log[at+8:]) {
+		case 1:
+			for i := range int(e.Uint16(log[at+10:])) {
+				out["page "+sprint(page)+" below itself at "+sprint(uint64(i))] = func(b []byte) []byte {
+					e.PutUint64(b[at+16+16*i+8:], page)
+					return b
+				}
+			}
+		case 0x10:
+			out["no end of free pages at "+sprint(page)] = func(b []byte) []byte {
+				e.PutUint16(b[at+10:], 0xffff)
+				e.PutUint64(b[at+16:], 1<<36)
+				return b
+			}
+		}
+	}
+	if len(out) < 2 {
+		t.Fatal("the log has no branches")
+	}
+	return out
+}
+
+// openDamagedLog opens a set with a damaged log.
+func openDamagedLog(t *testing.T, name string, base, log []byte, clean bool) (fallen, later int) {
+	t.Run(name, func(t *testing.T) {
+		dir := memDir(t)
+		if err := os.Mkdir(filepath.Join(dir, "vn"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "vn", "1.db"), base)
+		writeFile(t, filepath.Join(dir, "vn", "delta.db"), log)
+		if !clean {
+			writeFile(t, filepath.Join(dir, "vn", "delta.open"), nil)
+		}
+		w := damageWorld()
+		o := cachetest.SetsOptions(dir)
+		o.FoldBytes = 1 << 20
+		s, err := cache.OpenSets(o, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		st := s.Status()[0]
+		switch {
+		case st.Fault != nil:
+			t.Fatalf("status %+v", st)
+		case st.Version == 12 && st.DeltaFault == nil:
+		case st.Version == 1 && st.DeltaFault != nil:
+			fallen++
+		default:
+			t.Fatalf("status %+v", st)
+		}
+		w.Advance(st.Version)
+		if err := w.Compare(s, 5); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			d, changes := w.Step()
+			if err := cachetest.Apply(s, d, changes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		compare(t, w, s, 5)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s2 := openFolding(t, dir, 1<<20)
+		defer s2.Close()
+		if st := s2.Status()[0]; st.DeltaFault != nil && st.Version == 1 {
+			// Damage where no delta lies, such as in the list of free
+			// pages, may show only after the log was written to.
+			later++
+			w = damageWorld()
+		}
+		if err := w.Compare(s2, 5); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return fallen, later
 }
 
 // TestLogOfSomethingElse: entries of another base are not applied.

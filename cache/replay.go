@@ -17,9 +17,9 @@ import (
 // aside and the version of the file is in force: deltas of central build on it
 // again. A log of which nothing is needed is removed.
 //
-// After a run that did not end well the log is first checked by a child process:
-// some damage, such as a page that refers to itself, ends the process that meets
-// it.
+// Some damage, such as a page that refers to itself, ends the process that lets
+// bbolt meet it. So the log's pages are looked at first, and after a run that
+// did not end well all of it is checked by a child process.
 func (s *Sets) replay(t *set, g *generation) error {
 	path := filepath.Join(t.dir, logName)
 	if err := removeIfThere(newLogPath(t.dir)); err != nil {
@@ -87,13 +87,15 @@ func (s *Sets) markLog(t *set) {
 	t.logMarked = true
 }
 
-// checkLog checks the log if the last run did not end well.
+// checkLog says whether the log can be opened.
 func (s *Sets) checkLog(t *set, path string) error {
-	if marked, err := exists(t.logMark()); err != nil || !marked {
-		return err
-	}
 	if _, err := readHeader(path); err != nil {
 		return err
+	}
+	if marked, err := exists(t.logMark()); err != nil {
+		return err
+	} else if !marked {
+		return checkTree(path)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.CheckWait)
 	defer cancel()

@@ -19,32 +19,13 @@ var errStop = errors.New("stop")
 // bbolt's internal/common, types Page and InBucket). What it meets after a
 // damaged page is left out.
 func salvage(path string, bucket []byte, fn func(key, value []byte) error) error {
-	f, err := os.Open(path)
+	s, root, err := openSalvager(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var root, txid uint64
-	found := false
-	for page := range int64(2) {
-		h, id, err := readMeta(f, page*pageSize)
-		if err != nil {
-			return err
-		}
-		if h.pageSize == pageSize && (!found || id > txid) {
-			var b [8]byte
-			if _, err := f.ReadAt(b[:], page*pageSize+metaOffset+16); err != nil {
-				return err
-			}
-			root, txid, found = binary.NativeEndian.Uint64(b[:]), id, true
-		}
-	}
-	if !found {
-		return fmt.Errorf("%s: %w: no database header", path, ErrDamaged)
-	}
-	s := &salvager{f: f, seen: map[uint64]bool{}}
+	defer s.f.Close()
 	var head []byte
-	err = s.walk(root, func(k, v []byte) error {
+	err = s.walk(root.root, func(k, v []byte) error {
 		if bytes.Equal(k, bucket) {
 			head = bytes.Clone(v)
 			return errStop
@@ -54,15 +35,10 @@ func salvage(path string, bucket []byte, fn func(key, value []byte) error) error
 	if err != nil && !errors.Is(err, errStop) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if len(head) < bucketHead {
+	if head == nil {
 		return fmt.Errorf("%s: %w: bucket %s is gone", path, ErrDamaged, bucket)
 	}
-	if top := binary.NativeEndian.Uint64(head); top != 0 {
-		err = s.walk(top, fn)
-	} else {
-		err = s.leaf(head[bucketHead:], fn) // a small bucket lies inside its parent
-	}
-	if err != nil && !errors.Is(err, errStop) {
+	if err := s.bucket(head, fn); err != nil && !errors.Is(err, errStop) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -78,15 +54,57 @@ const (
 )
 
 type salvager struct {
-	f    *os.File
-	seen map[uint64]bool
+	f     *os.File
+	pages uint64          // all are below it
+	seen  map[uint64]bool // with those that a page overflows into
+}
+
+// roots is where a database begins, as its newest header says.
+type roots struct {
+	root, freelist uint64 // pages
+	txid           uint64
+}
+
+// openSalvager opens a database for plain reads. Whoever calls it closes the file.
+func openSalvager(path string) (*salvager, roots, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, roots{}, err
+	}
+	s := &salvager{f: f, seen: map[uint64]bool{}}
+	best, err := s.roots()
+	if err != nil {
+		f.Close()
+		return nil, roots{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, best, nil
+}
+
+func (s *salvager) roots() (best roots, err error) {
+	found := false
+	for page := range int64(2) {
+		h, id, err := readMeta(s.f, page*pageSize)
+		if err != nil {
+			return roots{}, err
+		}
+		if h.pageSize != pageSize || found && id <= best.txid {
+			continue
+		}
+		var b [24]byte
+		if _, err := s.f.ReadAt(b[:], page*pageSize+metaOffset+16); err != nil {
+			return roots{}, err
+		}
+		e := binary.NativeEndian
+		best, found = roots{root: e.Uint64(b[:]), freelist: e.Uint64(b[16:]), txid: id}, true
+		s.pages = uint64(h.pages)
+	}
+	if !found {
+		return roots{}, fmt.Errorf("%w: no database header", ErrDamaged)
+	}
+	return best, nil
 }
 
 func (s *salvager) walk(id uint64, fn func(k, v []byte) error) error {
-	if s.seen[id] || id > 1<<40 {
-		return fmt.Errorf("%w: page %d is met twice or out of range", ErrDamaged, id)
-	}
-	s.seen[id] = true
 	page, err := s.page(id)
 	if err != nil {
 		return err
@@ -108,6 +126,21 @@ func (s *salvager) walk(id uint64, fn func(k, v []byte) error) error {
 		return nil
 	}
 	return fmt.Errorf("%w: page %d is no tree page", ErrDamaged, id)
+}
+
+// bucket walks a bucket, given its value in its parent.
+func (s *salvager) bucket(head []byte, fn func(k, v []byte) error) error {
+	if len(head) < bucketHead {
+		return fmt.Errorf("%w: a bucket of %d bytes", ErrDamaged, len(head))
+	}
+	if top := binary.NativeEndian.Uint64(head); top != 0 {
+		return s.walk(top, fn)
+	}
+	// A small one lies inside its parent.
+	if page := head[bucketHead:]; len(page) < pageHead || binary.NativeEndian.Uint16(page[8:]) != leafFlag {
+		return fmt.Errorf("%w: no page in a bucket", ErrDamaged)
+	}
+	return s.leaf(head[bucketHead:], fn)
 }
 
 func (s *salvager) leaf(page []byte, fn func(k, v []byte) error) error {
@@ -132,8 +165,11 @@ func (s *salvager) leaf(page []byte, fn func(k, v []byte) error) error {
 	return nil
 }
 
-// page reads a page with its overflow.
+// page reads a page with its overflow, none of which was met before.
 func (s *salvager) page(id uint64) ([]byte, error) {
+	if err := s.meet(id); err != nil {
+		return nil, err
+	}
 	page := make([]byte, pageSize)
 	if _, err := s.f.ReadAt(page, int64(id)*pageSize); err != nil {
 		return nil, fmt.Errorf("page %d: %w", id, err)
@@ -149,9 +185,22 @@ func (s *salvager) page(id uint64) ([]byte, error) {
 	if more > maxOverflow {
 		return nil, fmt.Errorf("%w: page %d has %d more", ErrDamaged, id, more)
 	}
+	for i := range uint64(more) {
+		if err := s.meet(id + 1 + i); err != nil {
+			return nil, err
+		}
+	}
 	page = make([]byte, (int(more)+1)*pageSize)
 	_, err := s.f.ReadAt(page, int64(id)*pageSize)
 	return page, err
+}
+
+func (s *salvager) meet(id uint64) error {
+	if s.seen[id] || id < 2 || id >= s.pages {
+		return fmt.Errorf("%w: page %d is met twice or out of range", ErrDamaged, id)
+	}
+	s.seen[id] = true
+	return nil
 }
 
 // lastReadable gives the last position up to which the chain of a damaged
