@@ -245,7 +245,7 @@ func TestAnythingAtAll(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	names := []string{"deny", "watch", "staff", "escort", "press", "banned", "", "x"}
 	for name, x := range statedPolicies(t) {
-		for range 60_000 {
+		for range 60_000 / stride() {
 			in := gate.Inputs{
 				Now: int64(rnd.Uint64()), Direction: gate.Direction(rnd.Uint32()), Credential: gate.CredentialKind(rnd.Uint32N(12)),
 				Flags: gate.ClaimFlags(rnd.Uint32()), CardExpires: gate.Day(rnd.Uint32()),
@@ -294,7 +294,7 @@ func TestAnythingAtAll(t *testing.T) {
 			}
 		}
 		// Few of them, because it allocates much: explaining never panics.
-		for range 2000 {
+		for range 2000 / stride() {
 			in := gate.Inputs{
 				Now: int64(rnd.Uint64()), Credential: gate.CredentialKind(rnd.Uint32N(12)), Clock: gate.ClockLevel(rnd.Uint32N(8)), DataAge: int64(rnd.Uint64()),
 				Facts: gate.Facts{Found: true, Word: gate.Word(rnd.Uint32()), Base: gate.Day(rnd.Uint32()), HasExtras: true}, CardExpires: gate.Day(rnd.Uint32()),

@@ -56,7 +56,7 @@ func TestSituationsTellPoliciesApart(t *testing.T) {
 		}
 		t.Errorf("%s: no situation shows it", what)
 	})
-	if seen < 100 {
+	if seen < 100/(2*stride()) {
 		t.Errorf("only %d changes were tried", seen)
 	}
 }
