@@ -111,7 +111,7 @@ func checkContent(tx *bbolt.Tx, kind string, schema uint32) error {
 	case kind == kindJournal:
 		return verifyJournal(tx)
 	case kind == kindSpent:
-		_, _, err := readSpent(tx)
+		_, _, _, err := readSpent(tx)
 		return err
 	}
 	return fmt.Errorf("%w: unknown kind %q", ErrDamaged, kind)

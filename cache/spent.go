@@ -27,12 +27,17 @@ const (
 
 var (
 	bucketSpent = []byte("spent") // id (16 bytes) -> until
+	keyEver     = []byte("ever")  // in its meta bucket: how many were ever spent; missing in files of earlier versions
 	keyLost     = []byte("lost")  // in its meta bucket: when a file before this one was lost; 0: never
 )
 
 // SpentOptions configure [OpenSpent].
 type SpentOptions struct {
 	Dir string
+	// Witness is a small file outside Dir that says, when Dir is lost whole or
+	// an older one is put in its place, that there were passes; empty: nothing
+	// does.
+	Witness string
 	// Check reads a file in a child process as [CheckFile] does; see
 	// [JournalOptions].
 	Check func(ctx context.Context, path string) error
@@ -51,11 +56,13 @@ type Spent struct {
 	o   SpentOptions
 	log *slog.Logger
 
-	write sync.Mutex // held while the file is opened, written or closed; guards the next four
-	lock  *os.File
-	db    *bbolt.DB
-	file  *os.File
-	swept time.Time
+	write   sync.Mutex // held while the file is opened, written or closed; guards the next six
+	lock    *os.File
+	db      *bbolt.DB
+	file    *os.File
+	swept   time.Time
+	ever    uint64 // passes that were ever spent, as the file says
+	witness witness
 
 	mu     sync.RWMutex // guards the following
 	until  map[[16]byte]int64
@@ -67,7 +74,7 @@ type Spent struct {
 // SpentStatus is how it stands.
 type SpentStatus struct {
 	Passes int
-	// Lost is when the file was last found damaged or gone: which passes were
+	// Lost is when the file was last found damaged, gone or put back: which passes were
 	// spent before is not known. Zero: never.
 	Lost time.Time
 	// Fault is why nothing can be spent; nil: it can.
@@ -144,6 +151,7 @@ func (s *Spent) Spend(id [16]byte, until time.Time) (fresh bool, err error) {
 		}
 		return false, fmt.Errorf("spend a pass: %w", err)
 	}
+	s.ever++
 	s.mu.Lock()
 	s.until[id] = until.Unix()
 	for _, id := range gone {
@@ -163,6 +171,9 @@ func (s *Spent) put(id [16]byte, until int64, gone [][16]byte) error {
 				if err := b.Delete(old[:]); err != nil {
 					return err
 				}
+			}
+			if err := tx.Bucket(bucketMeta).Put(keyEver, be64(s.ever+1)); err != nil {
+				return err
 			}
 			return b.Put(id[:], be64(uint64(until)))
 		})
@@ -224,6 +235,7 @@ func (s *Spent) Close() error {
 		if err == nil {
 			err = removeIfThere(s.path(openName))
 		}
+		s.testify()
 	}
 	return errors.Join(err, s.lock.Close())
 }

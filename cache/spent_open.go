@@ -14,8 +14,30 @@ import (
 
 // open opens the file that is there, sets a damaged one aside, and begins a new
 // one where there is none. write is held.
-func (s *Spent) open() error {
+func (s *Spent) open() (err error) {
+	if s.witness, err = readWitness(s.o.Witness); err != nil {
+		return err
+	}
+	if err := s.openFile(); err != nil {
+		return err
+	}
+	if s.older() {
+		s.log.Error("the file of spent passes is an older one: which passes were used since is not known any more")
+		if err := s.forget(); err != nil {
+			s.abandon()
+			return err
+		}
+	}
+	s.testify()
+	return nil
+}
+
+func (s *Spent) openFile() error {
 	path := s.path(spentName)
+	// The folder itself may have been lost while it was in use.
+	if err := os.MkdirAll(s.path("quarantine"), dirMode); err != nil {
+		return err
+	}
 	if err := removeIfThere(s.path(newName)); err != nil {
 		return err
 	}
@@ -41,10 +63,8 @@ func (s *Spent) open() error {
 			"quarantine", name, "err", err)
 	}
 	lost := time.Time{}
-	if there || unclean || s.count() > 0 {
-		if lost = s.o.Now(); lost.IsZero() {
-			lost = time.Now()
-		}
+	if there || unclean || s.witness.there || s.count() > 0 {
+		lost = s.lossTime()
 		if !there {
 			s.log.Error("the file of spent passes is gone: which passes were used is not known any more")
 		}
@@ -73,10 +93,11 @@ func (s *Spent) openExisting(path string, unclean bool) error {
 	var (
 		until map[[16]byte]int64
 		lost  time.Time
+		ever  uint64
 	)
 	err = guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
-			until, lost, err = readSpent(tx)
+			until, lost, ever, err = readSpent(tx)
 			return err
 		})
 	})
@@ -89,7 +110,7 @@ func (s *Spent) openExisting(path string, unclean bool) error {
 		}
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	s.db, s.file = db, file
+	s.db, s.file, s.ever = db, file, ever
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost = lost
@@ -141,7 +162,7 @@ func (s *Spent) begin(path string, lost time.Time) error {
 			if err != nil {
 				return err
 			}
-			for key, v := range map[string][]byte{"kind": []byte(kindSpent), "schema": be32(spentSchema), string(keyLost): be64(unix)} {
+			for key, v := range map[string][]byte{"kind": []byte(kindSpent), "schema": be32(spentSchema), string(keyLost): be64(unix), string(keyEver): be64(max(s.ever, s.witness.ever))} {
 				if err := b.Put([]byte(key), v); err != nil {
 					return err
 				}
@@ -172,24 +193,28 @@ func (s *Spent) begin(path string, lost time.Time) error {
 	return syncDir(s.o.Dir)
 }
 
-// readSpent reads a file whole; what does not fit is [ErrDamaged].
-func readSpent(tx *bbolt.Tx) (until map[[16]byte]int64, lost time.Time, err error) {
+// readSpent reads a file whole; what does not fit is [ErrDamaged]. ever is how
+// many passes were spent, those that have been dropped included.
+func readSpent(tx *bbolt.Tx) (until map[[16]byte]int64, lost time.Time, ever uint64, err error) {
 	kind, schema, err := kindOf(tx)
 	switch {
 	case err != nil:
-		return nil, lost, err
+		return nil, lost, 0, err
 	case kind != kindSpent:
-		return nil, lost, fmt.Errorf("%w: it is a %q, not of spent passes", ErrDamaged, kind)
+		return nil, lost, 0, fmt.Errorf("%w: it is a %q, not of spent passes", ErrDamaged, kind)
 	case schema > spentSchema:
-		return nil, lost, fmt.Errorf("schema %d: %w", schema, ErrNewerSchema)
+		return nil, lost, 0, fmt.Errorf("schema %d: %w", schema, ErrNewerSchema)
 	}
 	f := fields{b: tx.Bucket(bucketMeta)}
 	if at := f.u64(string(keyLost)); at != 0 {
 		lost = time.Unix(int64(at), 0).UTC()
 	}
+	if f.b.Get(keyEver) != nil {
+		ever = f.u64(string(keyEver))
+	}
 	b := tx.Bucket(bucketSpent)
 	if f.err != nil || b == nil {
-		return nil, lost, fmt.Errorf("%w: a bucket or its meta is missing", ErrDamaged)
+		return nil, lost, 0, fmt.Errorf("%w: a bucket or its meta is missing", ErrDamaged)
 	}
 	until = map[[16]byte]int64{}
 	err = b.ForEach(func(k, v []byte) error {
@@ -199,5 +224,5 @@ func readSpent(tx *bbolt.Tx) (until map[[16]byte]int64, lost time.Time, err erro
 		until[[16]byte(k)] = int64(binary.BigEndian.Uint64(v))
 		return nil
 	})
-	return until, lost, err
+	return until, lost, max(ever, uint64(len(until))), err
 }

@@ -173,7 +173,7 @@ func (b *box) openStore() error {
 // openProofs opens what is kept of passes and passages.
 func (b *box) openProofs() error {
 	spent, err := cache.OpenSpent(cache.SpentOptions{
-		Dir: b.path("passes"), Check: checkInChild, Now: b.believedNow,
+		Dir: b.path("passes"), Witness: b.path("passes.witness"), Check: checkInChild, Now: b.believedNow,
 	}, b.part("passes"))
 	if errors.Is(err, cache.ErrInUse) {
 		return errors.Join(err, b.closeStore())
