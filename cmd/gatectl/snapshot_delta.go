@@ -24,6 +24,7 @@ import (
 type deltaFlags struct {
 	validDays int
 	rebase    bool
+	empty     bool
 	list      listFlags
 	signer    signerFlags
 }
@@ -37,6 +38,10 @@ func snapshotDeltaCommand() *cobra.Command {
 the newest version in the folder and adds a delta: the changes, signed, a few bytes each.
 The folder holds all that is needed for it. Gates that have the version before take the
 delta; others take the deltas they miss, or the base.
+
+Where nothing has changed no version is made, and the command says so: gates have it all.
+That is no error. Their data stay fresh by "gatectl snapshot publish --resign".
+--allow-empty makes a version all the same, for whoever counts a version a day.
 
 Deltas pile up. When they are larger than a third of the base, or after about 300, the
 command says that a new base is due. --rebase makes one of what is in force: gates that
@@ -67,6 +72,7 @@ in, and how.
 	f := cmd.Flags()
 	f.IntVar(&d.validDays, "valid-days", 7, "days within which a gate may take the version into force")
 	f.BoolVar(&d.rebase, "rebase", false, "make a base of the newest version, which gates build of what they have")
+	f.BoolVar(&d.empty, "allow-empty", false, "make a version also when nothing has changed")
 	d.list.add(cmd)
 	d.signer.add(cmd, signed.RoleSnapshot)
 	return cmd
@@ -127,7 +133,7 @@ func newest(folder dataset.Folder) (wire.Manifest, error) {
 
 func (d *deltaFlags) head() dataset.Head {
 	now := time.Now()
-	return dataset.Head{Issued: now, Expires: now.AddDate(0, 0, d.validDays)}
+	return dataset.Head{Issued: now, Expires: now.AddDate(0, 0, d.validDays), Empty: d.empty}
 }
 
 func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.Manifest, list string, key signed.Signer, bar *rate) (next wire.Manifest, err error) {
@@ -155,6 +161,15 @@ func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.
 		return publish.SignDelta(key, doc)
 	})
 	bar.end()
+	out := cmd.OutOrStdout()
+	if errors.Is(err, dataset.ErrNoChanges) {
+		reportCounts(out, changed.Counts, o.Rule.AsOf)
+		fmt.Fprintf(out, "set %s: no changes since version %d; no version is made\n", m.Aud, m.Ver)
+		if !d.rebase {
+			fmt.Fprintf(out, "\nNext: gatectl snapshot publish %s --resign --broker mqtt://BROKER:1883 says that it is still so (--allow-empty makes a version)\n", folder.Dir())
+		}
+		return m, nil
+	}
 	if err != nil {
 		return m, err
 	}
@@ -165,7 +180,6 @@ func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.
 	if err := folder.WriteManifest(compact); err != nil {
 		return m, err
 	}
-	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "set %s, delta %d on base %d, as of %s\n", next.Aud, next.Ver, next.Base.Version, o.Rule.AsOf)
 	reportCounts(out, changed.Counts, o.Rule.AsOf)
 	reportDifferences(out, changed.Differences)

@@ -25,6 +25,8 @@ type Head struct {
 	Expires time.Time
 	SpreadS uint32
 	URLs    []string
+	// Empty makes a version also where nothing has changed.
+	Empty bool
 }
 
 // MemoryAbove is the size of a set from which its key is held in memory only,

@@ -62,6 +62,9 @@ const changesAtATime = 1 << 19
 // ErrDue is given where no delta can lead on from the version in the folder.
 var ErrDue = errors.New("a new base is due")
 
+// ErrNoChanges is given where the list says what the version in the folder says.
+var ErrNoChanges = errors.New("no changes")
+
 // Extends says whether a delta can lead on from a version, and why not.
 func Extends(m wire.Manifest) error {
 	advice := "gatectl snapshot build makes a new base"
@@ -78,7 +81,9 @@ func Extends(m wire.Manifest) error {
 // WriteDelta ends the list of a builder and writes the delta that leads from
 // the version that m tells of to the list. The builder must have been made with
 // the base day, the check bits and the lists of that version ([Folder.Lists]).
-// It gives the manifest that names the delta, not yet signed.
+// It gives the manifest that names the delta, not yet signed. Where nothing has
+// changed it writes nothing, unless the head says so, and the error is
+// [ErrNoChanges]; what was counted is given all the same.
 func (f Folder) WriteDelta(ctx context.Context, b *Builder, h Head, m wire.Manifest, sign SignDelta) (wire.Manifest, Changed, error) {
 	var out Changed
 	if err := Extends(m); err != nil {
@@ -111,6 +116,9 @@ func (f Folder) WriteDelta(ctx context.Context, b *Builder, h Head, m wire.Manif
 	}
 	if err := d.run(ctx, f, m, after); err != nil {
 		return m, out, err
+	}
+	if out.Changes() == 0 && doc.Lists == nil && !h.Empty {
+		return m, out, ErrNoChanges
 	}
 	doc.People = uint64(out.Counts.People)
 	for i, body := range doc.PutChanges(d.pieces, uint64(out.Changes())) {

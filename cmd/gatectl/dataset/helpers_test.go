@@ -176,7 +176,9 @@ func delta(t testing.TB, f Folder, list string, change ...func(*Options)) (wire.
 	if o.Lists, err = f.Lists(m); err != nil {
 		t.Fatal(err)
 	}
-	next, changed, err := f.WriteDelta(t.Context(), read(t, o, list), head(0), m, signDelta)
+	h := head(0)
+	h.Empty = true
+	next, changed, err := f.WriteDelta(t.Context(), read(t, o, list), h, m, signDelta)
 	if err != nil {
 		t.Fatal(err)
 	}
