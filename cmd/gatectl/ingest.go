@@ -54,6 +54,8 @@ start ingest again with --learn. Where a box was stolen, delete it without.
 sealed to the one box: the newest two secrets of the set vn, and the entry key of the
 gate's own site. Sets that are built with --key-hold memory need it, because their boxes
 keep no key. All sites get them, or only --sites; SET@SITE hands a set to one site alone.
+A gate does not say which sets it has, so name as few as it needs: a set that is named
+after a site, such as hn01-lists, goes to the gates of hn01 only (SET@* for all).
 A secret that keygen --next makes is handed out within seconds. No keys go to a gate that
 is not listed, to a second box under a listed name, or to two copies of one box; nor to a
 gate that --learn has just pinned: look whether its key is the one that gateagent status says
@@ -96,7 +98,8 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 		}
 		return err
 	}
-	keys, err := i.keys()
+	log := logger(cmd)
+	keys, err := i.keys(log)
 	if err != nil {
 		return err
 	}
@@ -108,7 +111,6 @@ func (i *ingestFlags) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	log := logger(cmd)
 	sink, err := central.OpenJSONL(path, log)
 	if err != nil {
 		return sinkHint(err)
@@ -136,7 +138,7 @@ func (i *ingestFlags) chunks(cmd *cobra.Command) (*serve.Options, error) {
 }
 
 // keys gives what is handed out to which gate; nil for nothing.
-func (i *ingestFlags) keys() (func(record.Origin) ([]sealed.Secret, error), error) {
+func (i *ingestFlags) keys(log *slog.Logger) (func(record.Origin) ([]sealed.Secret, error), error) {
 	rule, err := handout.ParseRule(i.handOut, i.sites)
 	if err != nil {
 		return nil, hint.Wrap(err, "--hand-out vn,hn01-lists@hn01,entry --sites hn01,hn02, for example")
@@ -151,6 +153,7 @@ func (i *ingestFlags) keys() (func(record.Origin) ([]sealed.Secret, error), erro
 	if err != nil {
 		return nil, hint.Wrap(err, "gatectl keygen --only none --set SET --site SITE makes them; --keys says where they are")
 	}
+	log.Info("keys are handed out", "rule", keys.Rule().String())
 	return keys.For, nil
 }
 

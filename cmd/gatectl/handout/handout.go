@@ -39,11 +39,17 @@ type Rule struct {
 }
 
 // grant is one set, or "entry", for all sites or one.
-type grant struct{ set, site string }
+type grant struct {
+	set, site string
+	wide      bool // for all sites, whatever the name of the set says
+}
 
-// ParseRule reads what to hand out, each SET or SET@SITE, where the set "entry"
-// stands for the entry key of the gate's own site; and the sites whose gates
-// get anything, none for all.
+// everywhere stands for all sites, also where the name of a set says one.
+const everywhere = "*"
+
+// ParseRule reads what to hand out, each SET, SET@SITE or SET@*, where the set
+// "entry" stands for the entry key of the gate's own site; and the sites whose
+// gates get anything, none for all.
 func ParseRule(what, sites []string) (Rule, error) {
 	var r Rule
 	for _, text := range what {
@@ -51,12 +57,15 @@ func ParseRule(what, sites []string) (Rule, error) {
 		switch {
 		case !wire.ValidSet(set):
 			return Rule{}, fmt.Errorf("%q is neither a data set nor %s", set, signed.EntrySet)
+		case only && site == everywhere:
+			r.grants = append(r.grants, grant{set: set, wide: true})
+			continue
 		case only && !wire.ValidSite(site):
 			return Rule{}, fmt.Errorf("%q: %q is no name of a site", text, site)
 		case only && len(sites) > 0 && !slices.Contains(sites, site):
 			return Rule{}, fmt.Errorf("%q: the site %s is not among those that get keys", text, site)
 		}
-		r.grants = append(r.grants, grant{set, site})
+		r.grants = append(r.grants, grant{set: set, site: site})
 	}
 	for _, site := range sites {
 		if !wire.ValidSite(site) {
@@ -65,6 +74,23 @@ func ParseRule(what, sites []string) (Rule, error) {
 	}
 	r.sites = sites
 	return r, nil
+}
+
+// narrow binds to one site each set that is handed to all and named after that
+// site ("hn01-lists"): a gate does not say which sets it has, and nobody else
+// has a use for the lists of a site. Of several sites the longest name counts.
+func (r *Rule) narrow(sites []string) {
+	for i := range r.grants {
+		g := &r.grants[i]
+		if g.site != "" || g.wide {
+			continue
+		}
+		for _, site := range sites {
+			if strings.HasPrefix(g.set, site+"-") && len(site) > len(g.site) {
+				g.site = site
+			}
+		}
+	}
 }
 
 // IsZero says whether nothing is handed out.
@@ -101,8 +127,22 @@ type reading struct {
 }
 
 // New makes a reader of a folder. It fails when the folder lacks a secret that
-// the rule names.
+// the rule names. A set that is named after a site, of those that the rule names
+// or that have an entry key in the folder, goes to this site alone, unless the
+// rule says SET@*.
 func New(ring keyring.Ring, rule Rule) (*Keys, error) {
+	rule.grants = slices.Clone(rule.grants)
+	sites, err := sitesOf(ring)
+	if err != nil {
+		return nil, err
+	}
+	rule.narrow(append(sites, rule.sites...))
+	for _, g := range rule.grants {
+		if g.site != "" && len(rule.sites) > 0 && !slices.Contains(rule.sites, g.site) {
+			return nil, fmt.Errorf("%s is for the gates of %s by its name, and %s is not among the sites that get keys; %s@%s hands it to all of them",
+				g.set, g.site, g.site, g.set, everywhere)
+		}
+	}
 	k := &Keys{rule: rule, ring: ring, now: time.Now, read: map[string]reading{}}
 	for _, g := range rule.grants {
 		switch {
@@ -121,6 +161,44 @@ func New(ring keyring.Ring, rule Rule) (*Keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// sitesOf gives the sites that have an entry key in the folder, and some that do
+// not exist: a file of a later key, entry-hn01-2.jwk, may be the first of a site
+// hn01-2. A name that no set begins with does no harm.
+func sitesOf(ring keyring.Ring) ([]string, error) {
+	files, err := filepath.Glob(ring.Path(keyring.EntryFile("*")))
+	if err != nil {
+		return nil, err
+	}
+	before, after, _ := strings.Cut(keyring.EntryFile("*"), "*")
+	var sites []string
+	for _, file := range files {
+		if site := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), before), after); wire.ValidSite(site) {
+			sites = append(sites, site)
+		}
+	}
+	return sites, nil
+}
+
+// Rule gives the rule that is gone by.
+func (k *Keys) Rule() Rule { return k.rule }
+
+// String says what goes where: "vn to all sites, hn01-lists to hn01".
+func (r Rule) String() string {
+	var parts []string
+	for _, g := range r.grants {
+		to := g.site
+		switch {
+		case to != "":
+		case len(r.sites) > 0:
+			to = strings.Join(r.sites, " and ")
+		default:
+			to = "all sites"
+		}
+		parts = append(parts, g.set+" to "+to)
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (k *Keys) there(file string, read func() ([]sealed.Secret, error)) error {

@@ -56,6 +56,60 @@ func TestRule(t *testing.T) {
 	}
 }
 
+// TestNarrow: the lists of a site go to its gates alone.
+func TestNarrow(t *testing.T) {
+	ring := keyring.Open(t.TempDir())
+	for _, site := range []string{"hn01", "hn01-annex", "hn02"} {
+		if _, err := ring.MakeEntrySecret(site, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, set := range []string{"vn", "hn01-lists", "hn01-annex-lists", "hn03-lists", "hn01lists"} {
+		if _, err := ring.MakeSecret(set, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct{ what, sites, hn01, hn02, annex string }{
+		{"vn,hn01-lists", "", "vn,hn01-lists", "vn", "vn"},
+		{"vn,hn01-lists@*", "", "vn,hn01-lists", "vn,hn01-lists", "vn,hn01-lists"},
+		{"hn01-annex-lists", "", "", "", "hn01-annex-lists"},
+		{"hn03-lists", "", "hn03-lists", "hn03-lists", "hn03-lists"}, // of a site that is not known here
+		{"hn03-lists,vn", "hn02,hn03", "", "vn", ""},
+		{"hn01lists", "", "hn01lists", "hn01lists", "hn01lists"},
+		{"hn01-lists@hn02", "", "", "hn01-lists", ""},
+		{"entry", "", "entry", "entry", "entry"},
+	} {
+		rule, err := ParseRule(split(tc.what), split(tc.sites))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := New(ring, rule)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.what, err)
+		}
+		for site, want := range map[string]string{"hn01": tc.hn01, "hn02": tc.hn02, "hn01-annex": tc.annex} {
+			if got := strings.Join(k.Rule().Sets(site), ","); got != want {
+				t.Errorf("%s to %q: %s gets %q, want %q", tc.what, tc.sites, site, got, want)
+			}
+		}
+	}
+	rule, err := ParseRule([]string{"hn01-lists"}, []string{"hn02"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(ring, rule); err == nil || !strings.Contains(err.Error(), "hn01-lists@*") {
+		t.Errorf("for a site that gets nothing: %v", err)
+	}
+	rule, err = ParseRule([]string{"vn", "hn01-lists", "entry"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := New(ring, rule)
+	if err != nil || k.Rule().String() != "vn to all sites, hn01-lists to hn01, entry to all sites" {
+		t.Errorf("%v, %v", k.Rule(), err)
+	}
+}
+
 func split(s string) []string {
 	if s == "" {
 		return nil
