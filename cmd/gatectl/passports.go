@@ -29,11 +29,12 @@ const maxCertificate = 4 << 20
 // certificateEndings are the names of files that may hold certificates.
 var certificateEndings = []string{".der", ".cer", ".crt", ".pem"}
 
-// leftOut is a certificate that is of no use to a gate.
+// leftOut is a file or certificate that is of no use to a gate; without a file why
+// says all.
 type leftOut struct{ file, why string }
 
 // readPassports reads the certificates of a folder, DER or PEM, as keys of the
-// trust list, sorted by id. A file whose name is 16 hexadecimal digits states
+// trust list, sorted by id, and what it leaves out, also with an error. A file whose name is 16 hexadecimal digits states
 // the id that the issuer's passports name the key by; otherwise it is made from
 // the certificate.
 func readPassports(folder string, now time.Time) ([]signed.TrustKey, []leftOut, error) {
@@ -44,18 +45,20 @@ func readPassports(folder string, now time.Time) ([]signed.TrustKey, []leftOut, 
 	var (
 		keys []signed.TrustKey
 		out  []leftOut
+		bad  []error
 	)
 	for _, f := range files {
 		if f.IsDir() || !slices.Contains(certificateEndings, strings.ToLower(filepath.Ext(f.Name()))) {
 			continue
 		}
 		ders, err := readCertificates(filepath.Join(folder, f.Name()))
-		if err != nil {
-			return nil, nil, err
-		}
 		kid := statedKID(f.Name())
 		if kid != nil && len(ders) > 1 {
-			return nil, nil, hint.New("one certificate a file, or a name that is no id", "%s holds %d certificates and states one id", f.Name(), len(ders))
+			err = hint.New("one certificate a file, or a name that is no id", "%s holds %d certificates and states one id", f.Name(), len(ders))
+		}
+		if err != nil {
+			bad = append(bad, err)
+			continue
 		}
 		for _, der := range ders {
 			k, err := passportKey(kid, der, now)
@@ -66,9 +69,21 @@ func readPassports(folder string, now time.Time) ([]signed.TrustKey, []leftOut, 
 			keys = append(keys, k)
 		}
 	}
-	keys = unique(keys)
+	keys, twice := unique(keys)
+	if twice > 0 {
+		out = append(out, leftOut{why: "note: in the folder more than once, and taken once: " + count(twice, "certificate")})
+	}
 	switch {
-	case len(keys) == 0 && len(out) == 0:
+	case len(bad) == 1:
+		return nil, nil, bad[0]
+	case len(bad) > 1:
+		for _, err := range bad {
+			out = append(out, leftOut{why: err.Error()})
+		}
+		return nil, out, hint.New("mend these files or take them out of the folder", "%d files in %s cannot be used; nothing was signed", len(bad), folder)
+	case len(keys) == 0 && len(out) > 0:
+		return nil, out, hint.New("leave --passports out to take all certificates off the list", "none of the certificates in %s is of use; nothing was signed", folder)
+	case len(keys) == 0:
 		return nil, nil, hint.New("it takes files that end in "+strings.Join(certificateEndings, ", "), "no certificates in %s", folder)
 	case len(keys) > maxPassports:
 		return nil, nil, hint.New("leave out the issuers that nobody here shows", "%d certificates in %s; a trust list takes %d", len(keys), folder, maxPassports)
@@ -121,6 +136,13 @@ func readCertificates(path string) ([][]byte, error) {
 
 // passportKey makes the line of the trust list.
 func passportKey(kid, der []byte, now time.Time) (signed.TrustKey, error) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return signed.TrustKey{}, fmt.Errorf("no certificate: %w", err)
+	}
+	if c.IsCA && c.KeyUsage&x509.KeyUsageCertSign != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return signed.TrustKey{}, errors.New("of an authority, which signs certificates and no passports")
+	}
 	k, err := passport.ParseCertificate(der)
 	if kid != nil {
 		k, err = passport.ParseCertificateAs(kid, der)
@@ -159,15 +181,17 @@ func usageLetters(u passport.Usage) []string {
 	return letters
 }
 
-// unique sorts keys by id, drops those that are there twice, and tells others
-// of one id apart by a number.
-func unique(keys []signed.TrustKey) []signed.TrustKey {
+// unique sorts keys by id, drops those that are there twice, of which the one
+// that is good longest stays, and tells others of one id apart by a number.
+func unique(keys []signed.TrustKey) (left []signed.TrustKey, twice int) {
+	all := len(keys)
 	slices.SortFunc(keys, func(a, b signed.TrustKey) int {
 		return cmp.Or(strings.Compare(a.Kid, b.Kid), bytes.Compare(a.Key, b.Key), cmp.Compare(b.Exp, a.Exp))
 	})
 	keys = slices.CompactFunc(keys, func(a, b signed.TrustKey) bool {
 		return a.Kid == b.Kid && bytes.Equal(a.Key, b.Key) && slices.Equal(a.Usage, b.Usage)
 	})
+	twice = all - len(keys)
 	n := 0
 	for i := range keys {
 		if i == 0 || keys[i].Kid != keys[i-1-n].Kid {
@@ -177,5 +201,5 @@ func unique(keys []signed.TrustKey) []signed.TrustKey {
 		n++
 		keys[i].Kid += fmt.Sprintf(".%d", n+1)
 	}
-	return keys
+	return keys, twice
 }

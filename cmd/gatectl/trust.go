@@ -118,11 +118,15 @@ func (t *trustFlags) sign(cmd *cobra.Command, root signed.Signer, version uint64
 	}
 	if t.passports != "" {
 		keys, out, err := readPassports(t.passports, now)
+		for _, o := range out {
+			if o.file == "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", o.why)
+				continue
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is left out: %s\n", o.file, o.why)
+		}
 		if err != nil {
 			return "", signed.Trust{}, err
-		}
-		for _, o := range out {
-			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s is left out: %s\n", o.file, o.why)
 		}
 		for _, k := range keys {
 			if t.keysDays > 0 {
