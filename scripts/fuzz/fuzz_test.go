@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestOnlyLate(t *testing.T) {
 	const progress = "fuzz: elapsed: 20s, execs: 4711 (235/sec), new interesting: 12 (total: 40)\n"
@@ -26,6 +29,27 @@ func TestOnlyLate(t *testing.T) {
 	}
 	if execs, found := figures([]byte("fuzz: elapsed: 0s, gathering baseline coverage: 0/4 completed\n")); execs != 0 || found != 0 {
 		t.Errorf("%d executions, %d new", execs, found)
+	}
+}
+
+func TestStands(t *testing.T) {
+	line := func(execs int) string {
+		return fmt.Sprintf("fuzz: elapsed: 9s, execs: %d (0/sec), new interesting: 12 (total: 40)\n", execs)
+	}
+	baseline := "fuzz: elapsed: 0s, gathering baseline coverage: 0/4 completed\n"
+	for name, c := range map[string]struct {
+		out    string
+		stands bool
+	}{
+		"moves":     {line(1) + line(2) + line(3) + line(4) + line(5), false},
+		"stands":    {line(1) + line(7) + line(7) + line(7) + line(7) + "PASS\n", true},
+		"slow":      {line(6) + line(7) + line(7) + line(7), false},
+		"went on":   {line(7) + line(7) + line(7) + line(7) + line(8), false},
+		"beginning": {baseline + baseline + baseline + baseline + line(3), false},
+	} {
+		if got := stands([]byte(c.out)); got != c.stands {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

@@ -107,6 +107,11 @@ func (t target) fuzz(ctx context.Context, program func() (string, error), kept s
 	switch {
 	case err == nil && bytes.Contains(out, []byte("no fuzz tests to fuzz")):
 		r.failed = true
+	case stands(out):
+		// The fuzzing of the go command tells of an input that takes ten seconds, and
+		// keeps it. If the time is over before, it says that the target passed.
+		r.failed = true
+		r.out = append(out, "it hangs: at one input for more than 6 s, which is not kept\n"...)
 	case err == nil:
 	case onlyLate(out) && t.crashes() == before && ctx.Err() == nil:
 		r.late = true
@@ -117,6 +122,23 @@ func (t target) fuzz(ctx context.Context, program func() (string, error), kept s
 		}
 	}
 	return r
+}
+
+// stands tells whether the last lines of progress, three seconds apart, tell of
+// no execution any more.
+func stands(out []byte) bool {
+	all := progress.FindAllSubmatch(out, -1)
+	const lines = 4
+	if len(all) < lines {
+		return false
+	}
+	last := all[len(all)-lines:]
+	for _, m := range last {
+		if !bytes.Equal(m[1], last[0][1]) {
+			return false
+		}
+	}
+	return true
 }
 
 // crashes counts the seeds of a target; a crash adds one.
