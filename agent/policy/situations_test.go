@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -92,4 +93,69 @@ func TestSituationsAreReadable(t *testing.T) {
 		n++
 	}
 	t.Logf("%d situations in %v", len(seen), groups)
+}
+
+// TestSituationsShowPassportsAndPasses: what a policy says of these alone is
+// seen among their own situations.
+func TestSituationsShowPassportsAndPasses(t *testing.T) {
+	doc, err := policy.Default().Marshal(policy.Header{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := policy.Default()
+	for _, tt := range []struct{ group, path, value string }{
+		{"passports", "credentials.dcc", `"retry"`},
+		{"passports", "passport.lifts", `["RED", "UNKNOWN"]`},
+		{"passports", "passport.lifts", `["YELLOW", "RED"]`},
+		{"passports", "passport.lifts", `["YELLOW", "UNKNOWN"]`},
+		{"passports", "params.dose_days", `21`},
+		{"passports", "params.max_dose_age_days", `365`},
+		{"passports", "params.recovered_days", `181`},
+		{"passports", "params.pcr_hours", `48`},
+		{"passports", "params.antigen_hours", `24`},
+		{"passports", "actions.YELLOW.4", `"DENY"`},
+		{"passes", "credentials.pass", `"retry"`},
+		{"passes", "passes.clock", `"ntp"`},
+		{"passes", "passes.actions.visitor.3", `"ALLOW"`},
+		{"passes", "passes.actions.child.4", `"DENY"`},
+		{"passes", "passes.actions.paper.4", `"ALLOW_NOTICE"`},
+		{"passes", "passes.actions.staff.1", `"MANUAL_CHECK"`},
+		{"passes", "passes.bad.pass_malformed", `"DENY"`},
+		{"passes", "passes.bad.pass_unknown", `"DENY"`},
+		{"passes", "passes.bad.pass_forged", `"DENY_ALERT"`},
+		{"passes", "passes.bad.pass_early", `"DENY"`},
+		{"passes", "passes.bad.pass_expired", `"MANUAL_CHECK"`},
+		{"passes", "passes.bad.pass_revoked", `"DENY_ALERT"`},
+		{"passes", "passes.bad.pass_spent", `"MANUAL_CHECK"`},
+		{"passes", "passes.bad.pass_elsewhere", `"MANUAL_CHECK"`},
+		{"hours", "hours", `{"open": [{"from": "08:00", "to": "17:00"}], "outside": {"PASS": "DENY"}}`},
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(tt.value), &value); err != nil {
+			t.Fatal(err)
+		}
+		q, err := policy.ParseDraft(edited(t, doc, map[string]any{tt.path: value}))
+		if err != nil && strings.HasPrefix(tt.path, "passes.actions.") { // no level laxer than the one below it
+			row, _, _ := strings.Cut(strings.TrimPrefix(tt.path, "passes.actions."), ".")
+			all := map[string]any{}
+			for _, level := range []string{"1", "2", "3", "4"} {
+				all[level] = value
+			}
+			q, err = policy.ParseDraft(edited(t, doc, map[string]any{"passes.actions." + row: all}))
+		}
+		if err != nil {
+			t.Errorf("%s = %s: %v", tt.path, tt.value, err)
+			continue
+		}
+		seen := false
+		for s := range policy.Situations(p, q) {
+			if was, is := s.Decide(p), s.Decide(q); s.Group == tt.group && was.Verdict != is.Verdict {
+				seen = true
+				break
+			}
+		}
+		if !seen {
+			t.Errorf("%s = %s: no situation of %s shows it", tt.path, tt.value, tt.group)
+		}
+	}
 }

@@ -260,6 +260,11 @@ func (p *Policy) withPassport(w *world) []situation {
 	}
 	dose := gate.Passport{Proof: gate.ProofGood, Matched: true, Event: gate.PassportVaccination, Dose: 2, Of: 2, Day: w.today - gate.Day(p.params.DoseDays)}
 	rows := w.each(nil, fmt.Sprintf("dose 2 of 2 %d days ago", p.params.DoseDays), func(in *gate.Inputs) { in.Passport = dose })
+	if young := p.params.DoseDays - 1; young >= 0 {
+		second := dose
+		second.Day++
+		rows = w.each(rows, "dose 2 of 2 "+ago(young), func(in *gate.Inputs) { in.Passport = second }, "RED", "UNKNOWN")
+	}
 	rows = w.each(rows, "of somebody else", func(in *gate.Inputs) { in.Passport = dose; in.Passport.Matched = false }, "RED")
 	return w.each(rows, "expired", func(in *gate.Inputs) {
 		in.Passport = gate.Passport{Proof: gate.ProofBad, Why: gate.ReasonPassportExpired}
