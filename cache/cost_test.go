@@ -3,10 +3,8 @@ package cache_test
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,18 +108,12 @@ func TestAppendAgainstABareCommit(t *testing.T) {
 
 // written gives the bytes that this process has passed to write calls.
 func written(t testing.TB) int64 {
-	data, err := os.ReadFile("/proc/self/io")
+	t.Helper()
+	n, err := cachetest.Written()
 	if err != nil {
-		t.Skipf("no /proc/self/io: %v", err)
+		t.Skip(err)
 	}
-	var n int64
-	for line := range strings.Lines(string(data)) {
-		if _, err := fmt.Sscanf(line, "wchar: %d", &n); err == nil {
-			return n
-		}
-	}
-	t.Skip("no wchar in /proc/self/io")
-	return 0
+	return n
 }
 
 // TestBytesWritten: a commit writes at most 17 KB, also just after a backlog of

@@ -359,11 +359,15 @@ func TestFoldsInParts(t *testing.T) {
 	dir := memDir(t)
 	o := cachetest.SetsOptions(dir)
 	o.MaxFile, o.FoldBytes = 1<<20, 1
+	people := 400_000
+	if testing.Short() {
+		people, o.MaxFile = people/4, o.MaxFile/4
+	}
 	s, err := cache.OpenSets(o, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := cachetest.NewWorld(400_000, block.Width, 13)
+	w := cachetest.NewWorld(people, block.Width, 13)
 	w.Steps = 2000
 	loadWorld(t, w, s)
 	for round := range 3 {

@@ -1,7 +1,6 @@
 package cachetest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,22 +55,6 @@ func buildChild(path string) error {
 	return json.NewEncoder(os.Stdout).Encode(cost)
 }
 
-// procField gives a number from a file of /proc/self.
-func procField(file, name string) (int64, error) {
-	data, err := os.ReadFile("/proc/self/" + file)
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(data) {
-		if rest, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
-			var n int64
-			_, err := fmt.Sscan(string(rest), &n)
-			return n, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/self/%s has no %s", file, name)
-}
-
 // WithoutMaps runs the check of what happens when the kernel refuses to map
 // files, in a process of its own.
 func WithoutMaps(ctx context.Context, dir string) error {
@@ -123,7 +106,7 @@ func withoutMaps(dir string) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &was); err != nil {
 		return err
 	}
-	size, err := procField("status", "VmSize")
+	size, err := ProcField("status", "VmSize")
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func build(c Crowd, dir string) (cost BuildCost, err error) {
 	if err != nil {
 		return cost, err
 	}
-	before, err := procField("io", "wchar")
+	before, err := Written()
 	if err != nil {
 		return cost, err
 	}
@@ -193,11 +193,11 @@ func build(c Crowd, dir string) (cost BuildCost, err error) {
 	n := 0
 	err = c.Each(g.Blocks, func(no uint64, value, extras []byte) error {
 		if n++; n%512 == 0 {
-			anon, err := procField("status", "RssAnon")
+			anon, err := Anonymous()
 			if err != nil {
 				return err
 			}
-			cost.Peak = max(cost.Peak, anon<<10)
+			cost.Peak = max(cost.Peak, anon)
 		}
 		return w.Block(no, value, extras)
 	})
@@ -207,12 +207,12 @@ func build(c Crowd, dir string) (cost BuildCost, err error) {
 	if err := w.Commit(); err != nil {
 		return cost, err
 	}
-	anon, err := procField("status", "RssAnon")
+	anon, err := Anonymous()
 	if err != nil {
 		return cost, err
 	}
-	after, err := procField("io", "wchar")
-	cost.Peak = max(cost.Peak, anon<<10)
+	after, err := Written()
+	cost.Peak = max(cost.Peak, anon)
 	cost.People, cost.Bytes, cost.Written = g.People, s.Status()[0].Bytes, after-before
 	return cost, errors.Join(err, s.Close())
 }

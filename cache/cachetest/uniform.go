@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -126,7 +124,9 @@ func largeDelta(dir string, fold bool) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			peak = max(peak, anonymous())
+			if now, err := Anonymous(); err == nil {
+				peak = max(peak, now)
+			}
 			select {
 			case <-stop:
 				return
@@ -147,19 +147,4 @@ func largeDelta(dir string, fold bool) error {
 		fmt.Println("peak", peak)
 	}
 	return err
-}
-
-// anonymous gives the anonymous memory of this process in bytes.
-func anonymous() int64 {
-	data, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	var kb int64
-	for line := range strings.Lines(string(data)) {
-		if _, err := fmt.Sscanf(line, "RssAnon: %d kB", &kb); err == nil {
-			return kb << 10
-		}
-	}
-	return 0
 }

@@ -107,13 +107,17 @@ func agree(t *testing.T, o *Overlay, model map[key]Entry) {
 }
 
 func TestMergeAgainstAMap(t *testing.T) {
+	rounds := 40
+	if testing.Short() {
+		rounds = 9
+	}
 	for _, width := range []int{7, 9} {
 		for _, blocks := range []uint64{1, 30, 5000, 1 << 21, 1 << 32} {
 			r := rand.New(rand.NewPCG(uint64(width), blocks))
 			model := map[key]Entry{}
 			var o *Overlay
 			agree(t, build(t, width, nil), nil)
-			for round := range 40 {
+			for round := range rounds {
 				more := draw(r, width, 1+r.IntN([]int{3, 50, 2000}[round%3]), blocks)
 				before, held := o, maps.Clone(model)
 				maps.Copy(model, more)
@@ -224,9 +228,12 @@ func TestPieces(t *testing.T) {
 // 10 bytes each, with check bits 12, however they came; finding one allocates
 // nothing.
 func TestCost(t *testing.T) {
-	const changes, blocks = 490_000, 98_000_000 / 62
+	changes, blocks, batches := 490_000, uint64(98_000_000/62), 288
+	if testing.Short() {
+		changes, blocks, batches = changes/10, blocks/10, batches/10
+	}
 	for _, width := range []int{7, 9} {
-		for _, messages := range []int{1, 288} {
+		for _, messages := range []int{1, batches} {
 			r := rand.New(rand.NewPCG(1, 1))
 			var before, after runtime.MemStats
 			runtime.GC()

@@ -14,6 +14,7 @@ import (
 
 	"gateagent/agent/gate"
 	"gateagent/cache"
+	"gateagent/cache/cachetest"
 	"gateagent/sync/wire"
 )
 
@@ -121,15 +122,15 @@ func (t task) build() (r result, err error) {
 
 // openCold opens a set whose file is not in memory, and looks people up.
 func (t task) openCold() (r result, err error) {
-	p, err := watchPages(t.file())
+	p, err := cachetest.WatchPages(t.file())
 	if err != nil {
 		return r, err
 	}
-	defer p.close()
-	if err := p.evict(); err != nil {
+	defer p.Close()
+	if err := p.Evict(); err != nil {
 		return r, err
 	}
-	if left, err := p.resident(); err != nil || left > 0 {
+	if left, err := p.Held(); err != nil || left > 0 {
 		return r, errors.Join(err, fmt.Errorf("%d pages of the file stay in memory, so nothing can be said of a cold one", left))
 	}
 	start := time.Now()
@@ -138,7 +139,7 @@ func (t task) openCold() (r result, err error) {
 		return r, err
 	}
 	r.Seconds = time.Since(start).Seconds()
-	if r.OpenPages, err = p.resident(); err != nil {
+	if r.OpenPages, err = p.Held(); err != nil {
 		return r, err
 	}
 	n, rnd := t.nation(), rand.New(rand.NewPCG(3, 4))
@@ -161,7 +162,7 @@ func (t task) openCold() (r result, err error) {
 	if f, _, err := s.Facts(first, ""); err != nil || !f.Found || f.HasExtras != t.Extras {
 		return r, errors.Join(err, fmt.Errorf("the first look-up: found %v, extras %v", f.Found, f.HasExtras))
 	}
-	after, err := p.resident()
+	after, err := p.Held()
 	if err != nil {
 		return r, err
 	}
@@ -170,14 +171,14 @@ func (t task) openCold() (r result, err error) {
 	for range warmUp {
 		one()
 	}
-	from, err := p.resident()
+	from, err := p.Held()
 	if err != nil {
 		return r, err
 	}
 	for range counted {
 		one()
 	}
-	to, err := p.resident()
+	to, err := p.Held()
 	if err != nil {
 		return r, err
 	}
