@@ -1,6 +1,9 @@
 package qr
 
 import (
+	"cmp"
+	"slices"
+
 	"gateagent/driver/qr/symbology"
 )
 
@@ -146,7 +149,9 @@ type fitter struct {
 	patch   patch
 	meshing mesh
 	bents   []bent
-	quick   bool // leave the model as the three finders place it
+	rails   [2]rail
+	room    [2*maxReach + 1]guess
+	guesses []guess // of the triple at hand, in room
 }
 
 func (f *fitter) marksOf(version int) *marks {
@@ -158,7 +163,9 @@ func (f *fitter) marksOf(version int) *marks {
 
 // Limits of the fit.
 const (
-	versionReach = 2    // versions about the estimate that are tried
+	versionReach = 2  // versions about the estimate that are tried,
+	reachShare   = 16 // and one more for so many versions
+	maxReach     = versionReach + symbology.MaxVersion/reachShare
 	worthFitting = 0.35 // score of finder and timing patterns before the fit
 	wellPlaced   = 0.8  // score at which the far corner need not be sought
 	cornerReach  = .16  // how far off the far corner may be, of the symbol's side
@@ -201,57 +208,80 @@ func (f *fitter) quadOf(t *triple) (quad [4][2]float32) {
 	return quad
 }
 
-// fit seeks version and quad for a triple whose patch is cut. The score is 0
-// where nothing fits at all. expected is the version if it is known, else 0.
-func (f *fitter) fit(t *triple, expected int) (best model, score float32) {
-	estimate := min(max(int((t.n-17)/4+0.5), symbology.MinVersion), symbology.MaxVersion)
-	p := &f.patch
-	quad := f.quadOf(t)
-	// Finder and timing patterns tell the version before the far corner is
-	// known: they lie along the sides that are.
-	type guess struct {
-		version int
-		score   float32
+// guess is a version, and a quad for it.
+type guess struct {
+	version int
+	quad    [4][2]float32
+	score   float32 // of finder and timing patterns
+}
+
+// guessed is the model of the likeliest guess, not fitted any further. The score
+// is 0 where nothing fits at all.
+func (f *fitter) guessed() (m model, score float32) {
+	if len(f.guesses) == 0 || f.guesses[0].score < worthFitting {
+		return m, 0
 	}
-	var guesses [2*versionReach + 1]guess
-	count := 0
-	least, most := max(estimate-versionReach, symbology.MinVersion), min(estimate+versionReach, symbology.MaxVersion)
-	if expected != 0 {
-		least, most = expected, expected
-	}
-	for v := least; v <= most; v++ {
-		m := model{n: symbology.Size(v), quad: quad}
-		if !m.solve() {
-			return best, 0
-		}
-		marks := f.marksOf(v)
-		s := p.score(&m, marks.points[:marks.finders+marks.timing])
-		at := count
-		for ; at > 0 && guesses[at-1].score < s; at-- {
-			guesses[at] = guesses[at-1]
-		}
-		guesses[at] = guess{v, s}
-		count++
-	}
-	if guesses[0].score < worthFitting {
+	g := &f.guesses[0]
+	m = model{n: symbology.Size(g.version), quad: g.quad}
+	m.solve()
+	return m, f.patch.score(&m, f.marksOf(g.version).points)
+}
+
+// fit fits the likeliest guesses.
+func (f *fitter) fit() (best model, score float32) {
+	if len(f.guesses) == 0 || f.guesses[0].score < worthFitting {
 		return best, 0
 	}
-	if f.quick {
-		best = model{n: symbology.Size(guesses[0].version), quad: quad}
-		best.solve()
-		return best, p.score(&best, f.marksOf(guesses[0].version).points)
-	}
-	p.develop()
-	for i := range min(count, 3) {
-		if i > 0 && (score > 0.62 || guesses[i].score < guesses[0].score-0.3) {
+	f.patch.develop()
+	for i := range f.guesses[:min(len(f.guesses), 3)] {
+		g := &f.guesses[i]
+		if i > 0 && (score > 0.62 || g.score < f.guesses[0].score-0.3) {
 			break
 		}
-		m := model{n: symbology.Size(guesses[i].version), quad: quad}
+		m := model{n: symbology.Size(g.version), quad: g.quad}
 		if s := f.refine(&m); s > score {
 			best, score = m, s
 		}
 	}
 	return best, score
+}
+
+// guess lists the versions about what the finders of a triple tell, the likeliest
+// first, once its patch is cut. Finder and timing patterns tell them apart before
+// the far corner is known: they lie along the sides that are. Where no version fits
+// as it is seen from straight ahead, each is fitted along the timing patterns alone.
+// expected is the version if it is known, else 0.
+func (f *fitter) guess(t *triple, expected int) {
+	estimate := min(max(int((t.n-17)/4+0.5), symbology.MinVersion), symbology.MaxVersion)
+	reach := versionReach + estimate/reachShare
+	least, most := max(estimate-reach, symbology.MinVersion), min(estimate+reach, symbology.MaxVersion)
+	if expected != 0 {
+		least, most = expected, expected
+	}
+	f.guesses = f.room[:0]
+	m := model{quad: f.quadOf(t)}
+	if !m.solve() {
+		return
+	}
+	top := float32(0)
+	for v := least; v <= most; v++ {
+		m.n = symbology.Size(v)
+		s := f.sideScore(&m)
+		top = max(top, s)
+		f.guesses = append(f.guesses, guess{v, m.quad, s})
+	}
+	if top < wellPlaced && f.layRails(t, m.quad) {
+		for i := range f.guesses {
+			f.alongRails(t, &f.guesses[i])
+		}
+	}
+	slices.SortStableFunc(f.guesses, func(a, b guess) int { return cmp.Compare(b.score, a.score) })
+}
+
+// sideScore is the score of finder and timing patterns.
+func (f *fitter) sideScore(m *model) float32 {
+	marks := f.marksOf(symbology.Version(m.n))
+	return f.patch.score(m, marks.points[:marks.finders+marks.timing])
 }
 
 // corner seeks the far corner alone.

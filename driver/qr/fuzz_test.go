@@ -245,11 +245,15 @@ func FuzzModel(f *testing.F) {
 		tr := triple{corner: n.finder(g), right: n.finder(g), lower: n.finder(g), n: float32(symbology.Size(version))}
 		m, _ := fit.trust(&tr, version, [2]float32{n.number(1), n.number(1)})
 		expected := int(n.byte()%2) * version
-		fit.quick = n.byte()&1 != 0
-		if fitted, score := fit.fit(&tr, expected); score > 0 {
+		settle := fit.fit
+		if n.byte()&1 != 0 {
+			settle = fit.guessed
+		}
+		tr.recede = [2]float32{n.number(1), n.number(1)}
+		fit.guess(&tr, expected)
+		if fitted, score := settle(); score > 0 {
 			m = fitted
 		}
-		fit.quick = false
 		for i := range m.quad {
 			m.quad[i][0] += n.number(60)
 			m.quad[i][1] += n.number(60)

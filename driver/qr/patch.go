@@ -26,6 +26,8 @@ const maxPatch = 1 << 20
 const (
 	keepToRead = 3.5
 	keepToSeek = 2.0 // enough for a finder pattern
+	// keepAtLeast is what is enough for a sharp picture.
+	keepAtLeast = 1.8
 )
 
 // Of the local mean: its reach in modules, and what is added to the deviation
@@ -41,6 +43,10 @@ const (
 func (p *patch) cut(g *frame.Gray, w window, module, keep float32, light bool) bool {
 	w = w.clip(g)
 	p.scale = max(1, int(module/keep))
+	// The largest symbols, turned by half a right angle, must do with less.
+	for area := (w.right - w.left) * (w.bottom - w.top); area > maxPatch*p.scale*p.scale && module >= keepAtLeast*float32(p.scale+1); {
+		p.scale++
+	}
 	p.left, p.top = w.left, w.top
 	p.w, p.h = (w.right-w.left)/p.scale, (w.bottom-w.top)/p.scale
 	if p.w < 16 || p.h < 16 || p.w*p.h > maxPatch {

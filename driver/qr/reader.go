@@ -348,10 +348,8 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 		version = r.expected.version
 	}
 	r.fitter.patch.takeLight()
-	r.fitter.quick = true
-	m, score = r.fitter.fit(t, version)
-	r.fitter.quick = false
-	if score == 0 {
+	r.fitter.guess(t, version)
+	if m, score = r.fitter.guessed(); score == 0 {
 		return m, score, s, false
 	}
 	for cornered := false; ; cornered = true {
@@ -369,7 +367,7 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 		return m, 0, s, false
 	}
 	r.fits--
-	if m, score = r.fitter.fit(t, version); score < worthDecoding {
+	if m, score = r.fitter.fit(); score < worthDecoding {
 		return m, score, s, false
 	}
 	if r.fitter.restScore(&m) < restFits {

@@ -47,7 +47,8 @@ func TestStages(t *testing.T) {
 		t.Fatal("no patch")
 	}
 	r.fitter.patch.takeLight()
-	m, score := r.fitter.fit(tr, 0)
+	r.fitter.guess(tr, 0)
+	m, score := r.fitter.fit()
 	if score < wellPlaced {
 		t.Errorf("the model fits by %.2f", score)
 	}

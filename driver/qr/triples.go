@@ -12,8 +12,9 @@ import (
 // from behind, the sides are exchanged).
 type triple struct {
 	corner, right, lower finder
-	n                    float32 // estimated modules a side
-	flaw                 float32 // how unlike a code's they lie: 0 is perfect
+	n                    float32    // estimated modules a side
+	recede               [2]float32 // how much farther the ends of both sides seem than the corner, of its distance
+	flaw                 float32    // how unlike a code's they lie: 0 is perfect
 }
 
 // Limits of a triple's shape: a card tilted by 60 degrees still passes.
@@ -107,13 +108,14 @@ func shape(corner, a, b finder) (t triple, ok bool) {
 
 // measure estimates the modules a side, which both sides must tell alike.
 func (t *triple) measure(g *frame.Gray) bool {
-	nu, okU := sideModules(g, &t.corner, &t.right)
-	nv, okV := sideModules(g, &t.corner, &t.lower)
+	nu, gu, okU := sideModules(g, &t.corner, &t.right)
+	nv, gv, okV := sideModules(g, &t.corner, &t.lower)
 	if !okU || !okV {
 		return false
 	}
 	spread := max(nu, nv) / min(nu, nv)
 	t.n = (nu + nv) / 2
+	t.recede = [2]float32{gu, gv}
 	t.flaw += 3 * log(spread)
 	return spread <= maxSpread && t.n >= 17 && t.n <= 190
 }
@@ -121,23 +123,24 @@ func (t *triple) measure(g *frame.Gray) bool {
 func log(v float32) float32 { return float32(math.Log(float64(v))) }
 
 // sideModules estimates the modules a side from the distance of two finders and
-// their module sizes along it.
-func sideModules(g *frame.Gray, a, b *finder) (n float32, ok bool) {
+// their module sizes along it, and how much farther away the second one is, of
+// the first one's distance: what is twice as far is seen a quarter as wide along
+// the way there.
+func sideModules(g *frame.Gray, a, b *finder) (n, farther float32, ok bool) {
 	dx, dy := b.x-a.x, b.y-a.y
 	d := hypot(dx, dy)
 	dx, dy = dx/d, dy/d
-	var sum float32
-	count := float32(0)
-	for _, f := range [...]*finder{a, b} {
-		if r, good := cast(g, f.x, f.y, dx, dy, 1.5*f.module, f.light); good {
-			sum += r.module
-			count++
-		}
+	near, okA := cast(g, a.x, a.y, dx, dy, 1.5*a.module, a.light)
+	far, okB := cast(g, b.x, b.y, dx, dy, 1.5*b.module, b.light)
+	switch {
+	case !okA && !okB:
+		return 0, 0, false
+	case !okA:
+		near = far
+	case !okB:
+		far = near
 	}
-	if count == 0 {
-		return 0, false
-	}
-	return d/(sum/count) + 7, true
+	return d/sqrt32(near.module*far.module) + 7, sqrt32(near.module/far.module) - 1, true
 }
 
 func distance(a, b *finder) float32 { return hypot(a.x-b.x, a.y-b.y) }
@@ -152,6 +155,8 @@ func (t *triple) scale(k float32) {
 }
 
 func sqrt(v float64) float64 { return math.Sqrt(v) }
+
+func sqrt32(v float32) float32 { return float32(math.Sqrt(float64(v))) }
 
 // move shifts them.
 func (t *triple) move(dx, dy float32) {
