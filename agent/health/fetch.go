@@ -12,10 +12,23 @@ type Fetch struct {
 	Bytes, Of int64 // that are here, and all; both 0 while that is not known
 	Rate      int64 // bytes a second of late; 0: unknown
 	Left      time.Duration
+	// At, if set, is when the fetching begins: gates are asked not to come all at
+	// once. Left is then until that.
+	At time.Time
 }
 
-// Text says it for the page.
+// Text says it for the page, a time in the zone of At.
 func (f Fetch) Text() Text {
+	if !f.At.IsZero() {
+		at := f.At.Format("15:04")
+		if f.Left >= 20*time.Hour {
+			at = f.At.Format("15:04 02/01")
+		}
+		return Text{
+			VI: fmt.Sprintf("bản mới v%d sẽ được tải lúc %s", f.Version, at),
+			EN: fmt.Sprintf("new base v%d is taken at %s", f.Version, at),
+		}
+	}
 	if f.Of == 0 {
 		return Text{VI: fmt.Sprintf("đang tải v%d", f.Version), EN: fmt.Sprintf("fetching v%d", f.Version)}
 	}

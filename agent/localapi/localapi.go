@@ -94,14 +94,17 @@ type Set struct {
 	Fetch   *Fetch    `json:"fetch,omitempty"`
 }
 
-// Fetch is a version of a data set that is being fetched.
+// Fetch is a version of a data set that is being fetched, or will be.
 type Fetch struct {
 	Version uint64 `json:"version"`
 	Bytes   int64  `json:"bytes"` // that are here
 	Of      int64  `json:"of"`    // 0: not known yet
 	Rate    int64  `json:"rate"`  // bytes a second
 	LeftS   int64  `json:"left_s"`
-	Text    Text   `json:"text"`
+	// At is when the fetching begins, as central asked so that gates do not come
+	// all at once; LeftS is until then.
+	At   time.Time `json:"at,omitzero"`
+	Text Text      `json:"text"`
 }
 
 // Theft is what a thief of the box can learn.
@@ -241,6 +244,7 @@ func StatusOf(b health.Box) Status {
 		if f := d.Fetch; f.Version > 0 {
 			set.Fetch = &Fetch{
 				Version: f.Version, Bytes: f.Bytes, Of: f.Of, Rate: f.Rate, LeftS: int64(f.Left / time.Second), Text: text(f.Text()),
+				At: f.At.UTC(),
 			}
 		}
 		s.Sets = append(s.Sets, set)

@@ -233,6 +233,19 @@ func holdPage(t *testing.T, html string) {
 	}
 }
 
+// TestAwaitedBase: a version that is fetched later is announced, in the zone of
+// the page.
+func TestAwaitedBase(t *testing.T) {
+	b := healthyBox()
+	b.Sets[0].Fetch = health.Fetch{Version: 215, At: time.Date(2021, 8, 24, 7, 32, 9, 0, time.UTC), Left: time.Hour}
+	body := get(t, New(Options{Box: func() health.Box { return b }}, discard()).Handler(), "/").Body.String()
+	for _, want := range []string{"bản mới v215 sẽ được tải lúc 14:32", "new base v215 is taken at 14:32"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+}
+
 func TestHostileTextIsEscaped(t *testing.T) {
 	body := get(t, New(states()["broken"], discard()).Handler(), "/").Body.String()
 	if strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") {

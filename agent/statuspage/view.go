@@ -141,7 +141,7 @@ func viewOf(b health.Box, recent []feed.Decision, zone *time.Location) view {
 	for _, d := range recent[:min(len(recent), maxDecisions)] {
 		v.decisions = append(v.decisions, decisionOf(d, zone))
 	}
-	v.addData(b)
+	v.addData(b, zone)
 	for _, l := range b.Lanes {
 		v.lanes = append(v.lanes, laneOf(l))
 	}
@@ -205,7 +205,7 @@ func decisionOf(d feed.Decision, zone *time.Location) decisionView {
 	return out
 }
 
-func (v *view) addData(b health.Box) {
+func (v *view) addData(b health.Box, zone *time.Location) {
 	for _, s := range b.Sets {
 		f := fact{label: health.Text{VI: "Dữ liệu " + s.Set, EN: "Data " + s.Set}, tone: good}
 		switch {
@@ -231,6 +231,9 @@ func (v *view) addData(b health.Box) {
 			}
 		}
 		if s.Fetch.Version > 0 {
+			if !s.Fetch.At.IsZero() {
+				s.Fetch.At = s.Fetch.At.In(zone)
+			}
 			t := s.Fetch.Text()
 			f.more.VI += " · " + t.VI
 			f.more.EN += " · " + t.EN

@@ -139,10 +139,12 @@ func printStatus(w io.Writer, s localapi.Status) error {
 	}
 	fmt.Fprintf(w, "%-10s %s, %s\n", "broker", s.Link.Broker, state)
 	for _, l := range s.Lanes {
-		fmt.Fprintf(w, "%-10s %s (%s): %s to %s;", "lane", l.Name, l.Direction, l.Scanner, l.Relay)
+		fmt.Fprintf(w, "%-10s %s (%s): %s to %s", "lane", l.Name, l.Direction, l.Scanner, l.Relay)
+		between := ";"
 		for _, v := range verdictOrder {
 			if n := l.Decisions[v]; n > 0 {
-				fmt.Fprintf(w, " %s %d", v, n)
+				fmt.Fprintf(w, "%s %s %d", between, v, n)
+				between = ""
 			}
 		}
 		fmt.Fprintln(w)

@@ -190,8 +190,9 @@ func TestRubbish(t *testing.T) {
 		time.Sleep(time.Minute)
 		st.want("the right ones came, too", 1, "")
 		c := st.b.courier
+		before := c.Status().Unasked // the second of two right answers may come too late
 		c.deliver(c.o.Topics.GateChunk(c.o.Origin, e.m.Chunks[0].Digest), []byte("late"))
-		if s := c.Status(); s.Wrong == 0 || s.Unasked != 1 {
+		if s := c.Status(); s.Wrong == 0 || s.Unasked != before+1 {
 			t.Errorf("%+v", s)
 		}
 		st.b.mu.Lock()

@@ -351,11 +351,18 @@ func TestDeltasWhileABaseIsAwaited(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		st.live(deltas...)
 		synctest.Wait()
-		if v := st.Status().Version; v != 3 && v != 9 {
+		s := st.Status()
+		if v := s.Version; v != 3 && v != 9 {
 			t.Errorf("version %d", v)
+		}
+		if left := time.Until(s.From); s.Version == 3 && (s.Waits != 9 || s.Target != 0 || left <= 0 || left > time.Hour) {
+			t.Errorf("it waits for version %d, %v", s.Waits, left)
 		}
 		time.Sleep(2 * time.Hour)
 		st.want("the base", 9, "")
+		if s := st.Status(); s.Waits != 0 || !s.From.IsZero() {
+			t.Errorf("it waits: %+v", s)
+		}
 	})
 }
 

@@ -394,6 +394,15 @@ func (f *Fetcher) spread(ctx context.Context, t *target, list []parcel) error {
 	}
 	start := f.start
 	f.mu.Unlock()
+	if time.Until(start) <= 0 {
+		return nil
+	}
+	waits := func(version uint64) {
+		f.count(func(st *Status) { st.Waits = version })
+		f.tell(true)
+	}
+	waits(t.gen.Version)
+	defer waits(0)
 	for {
 		left := time.Until(start)
 		if left <= 0 {

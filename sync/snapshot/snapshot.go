@@ -79,6 +79,10 @@ type Status struct {
 	Version uint64 // in force; 0: none
 	Base    uint64 // the whole version from which that has grown
 	Target  uint64 // on the way to; 0: nothing is under way
+	// Waits is the base that will be fetched at From, so that gates do not come
+	// all at once; 0: none.
+	Waits uint64
+	From  time.Time
 	// Done and Chunks are the messages of the target that are here, and all
 	// of them; Bytes and OfBytes the same in bytes.
 	Done, Chunks   int
@@ -221,6 +225,9 @@ func (f *Fetcher) Status() Status {
 	defer f.mu.Unlock()
 	st := f.st
 	st.Version, st.Base = g.Version, base
+	if st.Waits != 0 {
+		st.From = time.Now().Add(time.Until(f.start)) // the clock may have been set
+	}
 	if st.Target != 0 {
 		if st.Rate = f.meter.rate(time.Now()); st.Rate > 0 {
 			st.Left = time.Duration(float64(st.OfBytes-st.Bytes) / float64(st.Rate) * float64(time.Second)).Round(time.Second)
