@@ -73,7 +73,7 @@ func (s *scanned) inputs() gate.Inputs {
 	in.Passages.Unknown = s.maybeMore
 	if s.passport {
 		in.Passport = gate.Passport{
-			Proof: gate.ProofGood, Why: s.ppWhy, Matched: !s.stranger && s.ppWhy == "", Event: s.event,
+			Proof: gate.ProofGood, Why: s.ppWhy, Matched: !s.stranger, Event: s.event,
 			Dose: uint8(s.dose), Of: uint8(s.of), Day: day(s.ppDay), From: day(s.ppFrom), To: day(s.ppTo),
 		}
 		if s.ppWhy != "" {
