@@ -57,6 +57,14 @@ type ProofState struct {
 	PassportKeys, PassKeys int
 	Revoked                DocumentState
 	Spent                  int // passes for one entry that were used here
+	Counts                 []ProofCount
+}
+
+// ProofCount is how many signed credentials had one outcome since the start.
+type ProofCount struct {
+	What    string // passport, pass; spend: a pass for one entry that was to be used up
+	Outcome string // verified, or the reason why it does not count
+	Count   uint64
 }
 
 // SetState is one data set; Version 0 means that none is in force.

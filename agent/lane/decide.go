@@ -11,12 +11,12 @@ import (
 
 // handle takes one scan all the way.
 func (l *Lane) handle(scan gate.Scan) {
-	entry, decision := l.decide(scan)
+	entry, decision, read := l.decide(scan)
 	l.stats.count(func(s *Stats) {
 		s.Decisions[decision.Verdict]++
 		s.LastScan = entry.Time
 	})
-	o := Outcome{Entry: entry, Shown: decision}
+	o := Outcome{Entry: entry, Read: read, Shown: decision}
 	if decision.Verdict == gate.Retry && entry.Needs == "" && !l.worthRecording(&o.Entry) {
 		o.Thinned = true
 	} else {
@@ -35,10 +35,10 @@ func (l *Lane) handle(scan gate.Scan) {
 // decide finds out who that is, what is known and what follows from it. The
 // payload is overwritten, at once or when the second half of a two-step scan
 // has come.
-func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
+func (l *Lane) decide(scan gate.Scan) (e gate.Entry, d gate.Decision, read gate.CredentialKind) {
 	now, level := l.o.Clock.Reading()
 	began := time.Now()
-	who := shown{claim: gate.Claim{Kind: gate.KindUnreadable}}
+	who := shown{claim: gate.Claim{Kind: gate.KindUnreadable}, read: gate.KindUnreadable}
 	if !scan.Unreadable {
 		who = l.look(scan.Payload, now)
 	}
@@ -97,7 +97,7 @@ func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision) {
 	entry.Verdict, entry.Class = decision.Verdict, decision.Class
 	entry.Reasons = slices.Clone(decision.ReasonList())
 	entry.Inputs, entry.DataAge = in, in.DataAge
-	return entry, decision
+	return entry, decision, who.read
 }
 
 // name gives the entry its subject: whom the number names, or the pass that

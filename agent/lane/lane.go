@@ -140,6 +140,9 @@ type Outcome struct {
 	// is not durable (yet), because it came late, failed or was thinned.
 	Entry gate.Entry
 	Seq   uint64
+	// Read is what the code was. The entry has another credential where the
+	// code was the second half of a two-step scan: that of the card.
+	Read gate.CredentialKind
 	// Shown is what the person is to be told. It differs from the entry where
 	// the gate could not do as decided.
 	Shown gate.Decision

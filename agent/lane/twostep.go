@@ -102,6 +102,7 @@ func (h *held) ref() uint64 {
 // shown is what was found out about one scan: whose it is and what is proven.
 type shown struct {
 	claim    gate.Claim
+	read     gate.CredentialKind // of the code itself; the claim may be the first half's
 	passport gate.Passport
 	pass     pass.Result
 	ref      uint64 // of the first half, where this is the second
@@ -112,7 +113,8 @@ type shown struct {
 // told from does not.
 func (l *Lane) look(payload []byte, now time.Time) shown {
 	s := shown{claim: credential.Parse(payload)}
-	switch s.claim.Kind {
+	s.read = s.claim.Kind
+	switch s.read {
 	case gate.KindDCC:
 		if l.o.Proofs != nil {
 			l.lookAtPassport(&s, payload, now)

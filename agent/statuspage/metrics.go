@@ -102,6 +102,10 @@ func writeBox(w io.Writer, b health.Box) {
 	gauge("gate_policy_built_in", yes(b.Policy.BuiltIn))
 	gauge("gate_trust_version", b.Trust.Version)
 	gauge("gate_revoked_version", b.Proofs.Revoked.Version)
+	for _, c := range b.Proofs.Counts {
+		metrics.WriteCounterUint64(w, fmt.Sprintf("gate_proofs_total{what=%q,outcome=%q}", c.What, c.Outcome), c.Count)
+	}
+	gauge("gate_passes_spent", uint64(max(b.Proofs.Spent, 0)))
 	gauge("gate_clock_level", uint64(b.Clock))
 	gauge("gate_queue_entries", b.Journal.Queue())
 	if !b.Journal.Oldest.IsZero() {

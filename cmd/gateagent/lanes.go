@@ -109,6 +109,7 @@ func scannerSpec(c config.Scanner) catalog.ScannerSpec {
 
 // publish hands an outcome to those who look on.
 func (b *box) publish(o lane.Outcome) {
+	b.proofs.count(&o)
 	if o.Thinned {
 		return
 	}

@@ -308,9 +308,14 @@ func (n *network) takeRevoked(d signed.Document) (apply func(), err error) {
 	}
 	set := list.Set()
 	return func() {
+		was := n.box.proofs.revokedVersion.Swap(list.Ver)
 		n.box.proofs.revoked.Store(set)
 		n.box.log.Info("list of what is revoked in force", "version", list.Ver,
 			"passes", len(list.Passes), "spent", len(list.Spent), "passports", len(list.Passports))
+		n.box.event(gate.EventTrust, map[string]any{
+			"document": string(signed.TypeRevoked), "ver": list.Ver, "was": was, "state": "in_force", "kid": d.Kid,
+			"count": len(list.Passes) + len(list.Spent) + len(list.Passports),
+		})
 		n.changed()
 	}, nil
 }
@@ -440,6 +445,8 @@ func (n *network) describe(v *health.Box) {
 			v.Sets[i].Fetch = health.Fetch{
 				Version: st.Target, Bytes: st.Bytes, Of: st.OfBytes, Rate: st.Rate, Left: st.Left,
 			}
+		} else if st.Waits > 0 {
+			v.Sets[i].Fetch = health.Fetch{Version: st.Waits, At: st.From, Left: time.Until(st.From)}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"gateagent/agent/gate"
 	"gateagent/agent/health"
+	"gateagent/agent/lane"
 	"gateagent/agent/pass"
 	"gateagent/agent/passport"
 	"gateagent/cache"
@@ -32,14 +33,22 @@ type proofs struct {
 	passports atomic.Pointer[passport.Keys]
 	passes    atomic.Pointer[pass.Keys]
 	revoked   atomic.Pointer[wire.RevokedSet] // nil: nothing is
-	odd       atomic.Int64                    // passport keys of the trust list that cannot be used
-	passKeys  atomic.Int64
+	// revokedVersion is that of the list of what is revoked; 0: none.
+	revokedVersion atomic.Uint64
+	odd            atomic.Int64 // passport keys of the trust list that cannot be used
+	passKeys       atomic.Int64
 
 	spending sync.WaitGroup
+
+	// What became of what was shown.
+	passportTally, passTally, spendTally *tally
 }
 
 func newProofs(site, gateName string, zones []string, spent *cache.Spent) *proofs {
-	p := &proofs{site: site, gate: gateName, zones: zones, spent: spent}
+	p := &proofs{
+		site: site, gate: gateName, zones: zones, spent: spent,
+		passportTally: passportTally(), passTally: passTally(), spendTally: spendTally(),
+	}
 	p.trust(signed.Trust{})
 	return p
 }
@@ -101,6 +110,19 @@ var (
 
 // spend notes that a pass for one entry is used up, before it returns.
 func (p *proofs) spend(id [16]byte, which gate.Pass) (fresh bool, err error) {
+	fresh, err = p.useUp(id, which)
+	switch {
+	case err != nil:
+		p.spendTally.add(outcomeFailed)
+	case fresh:
+		p.spendTally.add(outcomeSpent)
+	default:
+		p.spendTally.add(outcomeBefore)
+	}
+	return fresh, err
+}
+
+func (p *proofs) useUp(id [16]byte, which gate.Pass) (fresh bool, err error) {
 	if p.spent == nil {
 		return false, errNoSpent
 	}
@@ -126,11 +148,24 @@ func (p *proofs) spend(id [16]byte, which gate.Pass) (fresh bool, err error) {
 	}
 }
 
+// count counts a scan of a signed credential, once for each time it was shown.
+func (p *proofs) count(o *lane.Outcome) {
+	switch in := &o.Entry.Inputs; o.Read {
+	case gate.KindDCC:
+		p.passportTally.proof(in.Passport.Proof, in.Passport.Why)
+	case gate.KindPass:
+		p.passTally.proof(in.Pass.Proof, in.Pass.Why)
+	}
+}
+
 // state says what is in force.
 func (p *proofs) state() health.ProofState {
 	s := health.ProofState{PassportKeys: p.passports.Load().Len(), PassKeys: int(p.passKeys.Load())}
 	if p.spent != nil {
 		s.Spent = p.spent.Status().Passes
+	}
+	for _, t := range []*tally{p.passportTally, p.passTally, p.spendTally} {
+		s.Counts = append(s.Counts, t.counted()...)
 	}
 	return s
 }

@@ -183,6 +183,15 @@ func TestSignedCredentials(t *testing.T) {
 	time.Sleep(600 * time.Millisecond)
 	present(a, once, "pass DENY pass_spent")
 	present(a, often, "pass ALLOW pass")
+	_, figures := a.get("/metrics")
+	for _, want := range []string{
+		`what="passport",outcome="verified"} 3`, `what="pass",outcome="verified"} 3`, `what="pass",outcome="pass_unknown"} 1`,
+		`what="pass",outcome="pass_forged"} 1`, `what="pass",outcome="pass_elsewhere"} 1`, `what="spend",outcome="spent"} 1`,
+	} {
+		if !strings.Contains(figures, "gate_proofs_total{"+want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
 	if st := a.status(); st.Proofs.SpentPasses != 1 || st.Policy.ShadowID == "" {
 		t.Errorf("%+v, shadow %q", st.Proofs, st.Policy.ShadowID)
 	}
@@ -198,6 +207,25 @@ func TestSignedCredentials(t *testing.T) {
 	a.until("the list is in force", func() bool { return a.status().Proofs.Revoked.Version == 2 })
 	present(a, often, "pass DENY pass_revoked")
 	present(a, spentElsewhere, "pass DENY pass_spent")
+	_, figures = a.get("/metrics")
+	for _, want := range []string{
+		`gate_proofs_total{what="pass",outcome="pass_spent"} 2`, `gate_proofs_total{what="pass",outcome="pass_revoked"} 1`,
+		`gate_proofs_total{what="pass",outcome="verified"} 0`, `gate_proofs_total{what="passport",outcome="verified"} 0`,
+		`gate_proofs_total{what="spend",outcome="spent"} 0`, "gate_passes_spent 1", "gate_revoked_version 2",
+	} {
+		if !strings.Contains(figures, want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	a.until("the journal says that the list came into force", func() bool {
+		for _, e := range a.events() {
+			v, err := e.Link().Record.Event()
+			if err == nil && v.Details["document"] == string(signed.TypeRevoked) && v.Details["ver"] == int64(2) {
+				return v.Details["was"] == int64(1) && v.Details["count"] == int64(2) && v.Details["state"] == "in_force"
+			}
+		}
+		return false
+	})
 
 	var subjects []gate.Pseudonym
 	for _, e := range all {
