@@ -12,6 +12,7 @@ import (
 
 	"gateagent/agent/record"
 	"gateagent/sync/mqttlink"
+	"gateagent/sync/pace"
 	"gateagent/sync/wire"
 )
 
@@ -73,7 +74,7 @@ type Courier struct {
 	link Link
 	log  *slog.Logger
 	gate *gateway
-	pace pacer
+	pace *pace.Pacer
 	urls urlHealth
 
 	mu      sync.Mutex // guards all following
@@ -106,7 +107,7 @@ func NewCourier(o CourierOptions, link *mqttlink.Link, log *slog.Logger) *Courie
 
 func newCourier(o CourierOptions, link Link, log *slog.Logger) *Courier {
 	return &Courier{
-		o: o, link: link, log: log, gate: newGateway(window), pace: pacer{rate: o.Rate},
+		o: o, link: link, log: log, gate: newGateway(window), pace: pace.New(o.Rate),
 		waiting: make(map[string][]*request), lost: make(chan struct{}),
 	}
 }
@@ -143,7 +144,7 @@ func (c *Courier) bring(ctx context.Context, set string, p parcel, urls []string
 		return nil, err
 	}
 	defer c.gate.leave()
-	if err := c.pace.wait(ctx, p.size); err != nil {
+	if err := c.pace.Wait(ctx, p.size); err != nil {
 		return nil, err
 	}
 	if c.o.Web != nil && len(urls) > 0 {
@@ -394,37 +395,4 @@ func (g *gateway) tooLate() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.width, g.streak = max(1, g.width/2), 0
-}
-
-// pacer spreads bytes over time.
-type pacer struct {
-	rate int64 // bytes a second; 0: unbounded
-
-	mu   sync.Mutex
-	next time.Time // when the next may begin
-}
-
-func (p *pacer) wait(ctx context.Context, size int) error {
-	if p.rate <= 0 {
-		return nil
-	}
-	p.mu.Lock()
-	now := time.Now()
-	at := p.next
-	if at.Before(now) {
-		at = now
-	}
-	p.next = at.Add(time.Duration(float64(size) / float64(p.rate) * float64(time.Second)))
-	p.mu.Unlock()
-	if !at.After(now) {
-		return ctx.Err()
-	}
-	t := time.NewTimer(at.Sub(now))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gateagent/sync/pace"
 	"gateagent/sync/wire"
 )
 
@@ -242,7 +243,7 @@ func TestSlowLine(t *testing.T) {
 func TestRate(t *testing.T) {
 	bubble(t, true, func(st *stand) {
 		e := st.large(1)
-		st.b.courier.pace.rate = 10_000
+		st.b.courier.pace = pace.New(10_000)
 		bytes := 0
 		for _, c := range e.m.Chunks {
 			bytes += c.Size

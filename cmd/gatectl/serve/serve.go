@@ -22,6 +22,7 @@ import (
 	"gateagent/agent/record"
 	"gateagent/cmd/gatectl/publish"
 	"gateagent/sync/mqttlink"
+	"gateagent/sync/pace"
 	"gateagent/sync/wire"
 )
 
@@ -84,7 +85,7 @@ type Server struct {
 	o    Options
 	link Link
 	log  *slog.Logger
-	pace pacer
+	pace *pace.Pacer
 
 	mu      sync.Mutex // guards all following
 	changed *sync.Cond
@@ -110,7 +111,7 @@ func New(o Options, link Link, log *slog.Logger) *Server {
 	}
 	o.InFlight = max(o.InFlight, wire.MaxChunk)
 	s := &Server{
-		o: o, link: link, log: log, pace: pacer{rate: o.Rate},
+		o: o, link: link, log: log, pace: pace.New(o.Rate),
 		queues: make(map[record.Origin]*queue), seen: make(map[record.Origin]struct{}), told: make(map[string]time.Time),
 	}
 	s.changed = sync.NewCond(&s.mu)
@@ -251,7 +252,7 @@ func (s *Server) answer(ctx context.Context, to record.Origin, digest string) {
 		s.warn("a chunk cannot be read", "error", err)
 		return
 	}
-	if s.pace.wait(ctx, len(body)) != nil {
+	if s.pace.Wait(ctx, len(body)) != nil {
 		return
 	}
 	pctx, cancel := context.WithTimeout(ctx, sendWithin)
@@ -343,35 +344,5 @@ func Run(ctx context.Context, to publish.Broker, o Options, every func(Stats, mq
 			err = errors.Join(err, <-ended)
 			return s.Stats(), err
 		}
-	}
-}
-
-// pacer spreads bytes over time.
-type pacer struct {
-	rate int64 // bytes a second; 0: unbounded
-
-	mu   sync.Mutex
-	next time.Time
-}
-
-func (p *pacer) wait(ctx context.Context, size int) error {
-	if p.rate <= 0 {
-		return ctx.Err()
-	}
-	p.mu.Lock()
-	now := time.Now()
-	at := p.next
-	if at.Before(now) {
-		at = now
-	}
-	p.next = at.Add(time.Duration(float64(size) / float64(p.rate) * float64(time.Second)))
-	p.mu.Unlock()
-	t := time.NewTimer(at.Sub(now))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
