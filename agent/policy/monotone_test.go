@@ -20,8 +20,13 @@ type moment struct {
 // moments are those between which nothing differs that monotony is about.
 func moments(r *rules) []moment {
 	return []moment{
-		{1, gate.ClockCentral, 0}, {4, gate.ClockCentral, 0}, {1, gate.ClockCentral, r.hard + 1}, {4, gate.ClockCentral, r.hard + 1},
-		{1, gate.ClockFloor, 0}, {4, gate.ClockFloor, 0}, {1, gate.ClockCentral, -1},
+		{1, gate.ClockCentral, 0},
+		{4, gate.ClockCentral, 0},
+		{1, gate.ClockCentral, r.hard + 1},
+		{4, gate.ClockCentral, r.hard + 1},
+		{1, gate.ClockFloor, 0},
+		{4, gate.ClockFloor, 0},
+		{1, gate.ClockCentral, -1},
 	}
 }
 

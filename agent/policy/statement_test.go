@@ -272,10 +272,8 @@ func (r *rules) record(s *scanned, told bool) (class gate.Class, why gate.Reason
 			}
 			ahead = ahead || tomorrow(oldest)
 		case "tested":
-			for _, t := range tests {
-				if r.counts(t) {
-					return gate.Yellow, row, ahead
-				}
+			if slices.ContainsFunc(tests, r.counts) {
+				return gate.Yellow, row, ahead
 			}
 		}
 	}
