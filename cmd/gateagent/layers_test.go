@@ -118,6 +118,7 @@ func TestShippedDeps(t *testing.T) {
 		"runtime/cgo":                     "the binary is static",
 		"github.com/mochi-mqtt/server/v2": "the demo broker does not ship",
 		"github.com/chromedp/chromedp":    "browser driver",
+		module + "agent/hostile":          "seeds of tests do not ship",
 		module + "driver/drivertest":      "fakes do not ship",
 		module + "driver/qr/qrframes":     "the renderer is for tests and the demo",
 		module + "cache/cachetest":        "test helper",
