@@ -119,6 +119,9 @@ func written(t testing.TB) int64 {
 // TestBytesWritten: a commit writes at most 17 KB, also just after a backlog of
 // many records was drained; acknowledging costs at most 30 bytes a record.
 func TestBytesWritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counting what 30,000 records cost is left to the long form")
+	}
 	c := newClock()
 	o := cachetest.Options(t.TempDir())
 	o.Now, o.KeepAcked = c.now, time.Minute

@@ -66,7 +66,7 @@ func TestDamagedLogs(t *testing.T) {
 	}
 	step := 2 // each takes a child process
 	if testing.Short() {
-		step = 9
+		step = 15
 	}
 	for page := 2; page*4096 < len(whole); page += step {
 		cases["page "+sprint(uint64(page))+" zero"] = func(b []byte) []byte { clear(b[page*4096 : page*4096+4096]); return b }
@@ -84,7 +84,7 @@ func TestDamagedLogs(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(cases)) {
 		change := cases[name]
 		for _, clean := range []bool{false, true} { // how the last run ended
-			if !clean && testing.Short() && i%5 != 0 { // a child process
+			if !clean && testing.Short() && i%9 != 0 { // a child process
 				continue
 			}
 			runs++
