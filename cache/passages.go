@@ -201,7 +201,10 @@ func (p *Passages) Status() PassagesStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := PassagesStatus{
-		Window: p.window, People: len(p.last), Forgotten: p.lost, Whole: p.whole == p.window, Fault: p.fault,
+		Window: p.window, People: len(p.last), Forgotten: p.lost, Whole: p.whole == p.window,
+	}
+	if !s.Whole {
+		s.Fault = p.fault
 	}
 	if p.window > 0 && p.since() < p.gap {
 		s.Gap = time.UnixMilli(p.gap).UTC()

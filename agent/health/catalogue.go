@@ -177,6 +177,11 @@ var catalogue = []struct {
 		Text{VI: "Cấp thẻ mới cho khách sắp đến; tự hết khi thẻ cũ hết hạn.", EN: "Issue new passes to visitors who are expected; it ends by itself when the old ones have expired."},
 	},
 	{
+		PassagesUnknown,
+		Text{VI: "Chưa biết hết các lượt qua trước đó: quy tắc về vào hai lần không chắc chắn với ai chưa qua lại từ lúc đó.", EN: "Not all earlier passages are known: rules about entering twice cannot be held to those who have not passed since."},
+		Text{VI: "Nếu nhật ký đọc lỗi, kiểm tra đĩa: df -h và dmesg. Nếu nhật ký mất hoặc ngắn hơn quy tắc, tự hết sau thời hạn của quy tắc; đặt storage.keep_acked ít nhất bằng thời hạn đó.", EN: "If the journal cannot be read, check the disk with df -h and dmesg. If it was lost or is shorter than the rule, it ends after the time of the rule; set storage.keep_acked to at least that."},
+	},
+	{
 		PassportKeyOdd,
 		Text{VI: "Trong danh sách khóa có khóa hộ chiếu vắc-xin không dùng được; các khóa khác vẫn dùng.", EN: "The list of trusted keys has passport keys that cannot be used; the others count."},
 		Text{VI: "Báo trung tâm: chạy gatectl trust publish lại với chứng thư đúng.", EN: "Tell central: run gatectl trust publish again with the right certificates."},

@@ -65,6 +65,7 @@ const (
 	PassesUnspendable Code = "passes_unspendable"
 	PassesForgotten   Code = "passes_forgotten"
 	PassportKeyOdd    Code = "passport_key_odd"
+	PassagesUnknown   Code = "passages_unknown"
 	ShadowUnreadable  Code = "shadow_unreadable"
 
 	ClockNone  Code = "clock_none"

@@ -18,7 +18,7 @@ const faultGap = time.Minute
 // account can be kept.
 var notedFaults = []health.Code{
 	health.AckMismatch, health.PolicyRefused, health.TrustRefused, health.RevokedRefused, health.DataRefused,
-	health.KeyOnDisk, health.PassesUnspendable, health.PassesForgotten,
+	health.KeyOnDisk, health.PassesUnspendable, health.PassesForgotten, health.PassagesUnknown,
 }
 
 // faultLog records as events of kind `fault` which components fail and recover:

@@ -287,6 +287,21 @@ func TestLastPassagesSurviveARestart(t *testing.T) {
 	a.until("the journal is read back", func() bool { return a.status().Policy.Passed == 2 })
 	present(in, 1, "cccd MANUAL_CHECK anti_passback vaccinated")
 	present(in, 2, "cccd ALLOW vaccinated")
+	if f := fault(a.status(), "passages"); f != "" {
+		t.Errorf("fault %s", f)
+	}
+	a.stop()
+
+	// Without its journal the box cannot know who is in.
+	if err := os.Remove(b.storage("journal", "journal.db")); err != nil {
+		t.Fatal(err)
+	}
+	a, seen = b.start(), 0
+	o.inForce(a)
+	a.waitFault("passages", "passages_unknown")
+	present(in, 3, "cccd MANUAL_CHECK passages_unknown vaccinated")
+	present(out, 3, "cccd ALLOW_NOTICE passages_unknown vaccinated")
+	present(in, 3, "cccd ALLOW vaccinated")
 	a.stop()
 }
 

@@ -51,7 +51,7 @@ func (b *box) declare() {
 	for _, s := range b.cfg.Sets {
 		b.health.Declare("data:"+s.Name, health.Aside, "")
 	}
-	for _, name := range []string{"policy", "shadow", "trust", "revoked", "passes", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
+	for _, name := range []string{"policy", "shadow", "trust", "revoked", "passes", "passages", "identity", "keys", "hold", "clock", "broker", "central", "page", "local"} {
 		b.health.Declare(name, health.Aside, "")
 	}
 }
@@ -82,6 +82,7 @@ func (b *box) look() {
 	b.lookAtClock()
 	b.lookAtDocuments()
 	b.lookAtProofs()
+	b.lookAtPassages()
 	if b.net != nil {
 		b.net.look()
 	}
@@ -350,6 +351,20 @@ func (b *box) lookAtProofs() {
 		b.say("passes", health.Degraded, health.PassportKeyOdd, fmt.Sprintf("%d keys", odd))
 	default:
 		b.ok("passes")
+	}
+}
+
+// lookAtPassages says when rules about passages cannot be held to everybody.
+// While the journal is being read back, for a moment after the start, that is
+// no fault.
+func (b *box) lookAtPassages() {
+	switch s := b.passages.Status(); {
+	case s.Fault != nil:
+		b.say("passages", health.Degraded, health.PassagesUnknown, s.Fault.Error())
+	case !s.Gap.IsZero():
+		b.say("passages", health.Degraded, health.PassagesUnknown, "before "+s.Gap.Format(time.RFC3339))
+	default:
+		b.ok("passages")
 	}
 }
 
