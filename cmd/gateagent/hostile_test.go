@@ -90,8 +90,8 @@ func (h *assault) decided() (n uint64) {
 // nothing is found in any sink of what was shown.
 func (h *assault) repelled(t *testing.T, shown []string) {
 	t.Helper()
+	st := h.a.status() // before the camera is missed
 	h.o.delivered(h.a)
-	st := h.a.status()
 	if !st.CanDecide || st.Lanes[0].Decisions[gate.AllowNotice.String()] != 0 {
 		t.Errorf("can decide: %v (%s); %v", st.CanDecide, st.Why.EN, st.Lanes[0].Decisions)
 	}
@@ -118,8 +118,8 @@ func (h *assault) repelled(t *testing.T, shown []string) {
 			secrets = append(secrets, person{number: gate.Number(f), name: f, address: f})
 		}
 	}
-	if len(secrets) < 100 {
-		t.Fatalf("only %d fragments", len(secrets))
+	if len(secrets) < len(shown) {
+		t.Fatalf("only %d fragments of %d texts", len(secrets), len(shown))
 	}
 	secrets.notIn(t, h.a, h.sent())
 	_, page := h.a.get("/")
@@ -161,6 +161,10 @@ func TestHostileCodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	if raceDetector { // it reads large codes ten times as slowly: a fourth of them, and the largest
+		i := -1
+		h.payloads = slices.DeleteFunc(h.payloads, func(p hostile.Payload) bool { i++; return i%4 != 0 && p.Name != "full-random-bytes" })
+	}
 	reader := qr.NewReader()
 	var shown []string
 	largest := 0
