@@ -104,8 +104,11 @@ func viewed() []Category {
 		}, 20, 35, 45, 55, 65),
 		changed("rotation", 1, func(s *Scene, degrees float64, _ *rand.Rand) { s.View.Roll = degrees },
 			0, 45, 90, 135, 180, 225, 270, 315),
-		changed("dense", 1, func(s *Scene, version float64, _ *rand.Rand) { s.Version = int(version) },
-			12, 16, 20, 25, 30, 40),
+		changed("dense", 1, func(s *Scene, version float64, r *rand.Rand) {
+			s.Version = int(version)
+			// The largest of them just fits the frame.
+			s.View.X, s.View.Y = between(r, 0.4, 0.6), between(r, 0.46, 0.54)
+		}, 12, 16, 20, 25, 30, 40),
 		{
 			Name: "small symbol", Levels: []float64{4, 3, 2, 1.6}, Codes: 1, Short: true,
 			change: func(s *Scene, px float64, r *rand.Rand) { s.Version, s.View.ModulePixels = 1+r.IntN(3), px },
