@@ -55,12 +55,20 @@ type Passages struct {
 	lost  uint64
 }
 
-// passed is when somebody last passed, in UTC milliseconds; here says that they
-// did so in this run: the journal has nothing later then.
+// passed is when somebody last passed, in UTC milliseconds. The later passage
+// has the later time, whatever the clock did between the two.
 type passed struct {
-	in, out int64
-	here    bool
+	in, out way
 }
+
+// way is the last passage in one direction; here says that it was made in this
+// run: the journal has nothing later then.
+type way struct {
+	at   int64
+	here bool
+}
+
+func (w passed) last() int64 { return max(w.in.at, w.out.at) }
 
 // PassagesStatus is how it stands.
 type PassagesStatus struct {
@@ -126,26 +134,30 @@ func (p *Passages) Last(who gate.Pseudonym) gate.Passages {
 	defer p.mu.Unlock()
 	since := p.since()
 	one := p.last[who]
-	last := gate.Passages{In: one.in, Out: one.out}
-	if one.in < since {
+	last := gate.Passages{In: one.in.at, Out: one.out.at}
+	if last.In < since {
 		last.In = 0
 	}
-	if one.out < since {
+	if last.Out < since {
 		last.Out = 0
 	}
-	beforeGap := since < p.gap && max(one.in, one.out) < p.gap
-	last.Unknown = p.window > 0 && !one.here && (p.whole < p.window || beforeGap)
+	here := one.in.here || one.out.here
+	beforeGap := since < p.gap && one.last() < p.gap
+	last.Unknown = p.window > 0 && !here && (p.whole < p.window || beforeGap)
 	return last
 }
 
 // since gives the first millisecond within the window.
 func (p *Passages) since() int64 { return max(p.now().Add(-p.window).UnixMilli(), 1) }
 
-// Note remembers a passage that has just been made.
+// Note remembers a passage that has just been made. Calls are in the order of
+// the passages of a person; the times may not be, where the clock was set.
 func (p *Passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
 	p.note(who, d, at, true)
 }
 
+// note takes a passage later than those noted before it; one that is read back
+// (not here) lies before all that were made here.
 func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,12 +169,21 @@ func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here
 	if !there && len(p.last) >= p.max {
 		p.makeRoom()
 	}
+	this, other := &one.in, &one.out
 	if d == gate.DirectionOut {
-		one.out = max(one.out, ms)
-	} else {
-		one.in = max(one.in, ms)
+		this, other = other, this
 	}
-	one.here = one.here || here
+	switch {
+	case here:
+		*this = way{ms, true}
+		other.at = min(other.at, ms-1)
+	case this.here:
+	case other.here:
+		this.at = min(ms, other.at-1)
+	default:
+		this.at = ms
+		other.at = min(other.at, ms-1)
+	}
 	p.last[who] = one
 }
 
@@ -170,7 +191,7 @@ func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here
 func (p *Passages) forget() {
 	since := p.since()
 	for who, one := range p.last {
-		if p.window == 0 || max(one.in, one.out) < since {
+		if p.window == 0 || one.last() < since {
 			delete(p.last, who)
 		}
 	}
@@ -184,12 +205,12 @@ func (p *Passages) makeRoom() {
 	}
 	times := make([]int64, 0, len(p.last))
 	for _, one := range p.last {
-		times = append(times, max(one.in, one.out))
+		times = append(times, one.last())
 	}
 	slices.Sort(times)
 	cut := times[len(times)/8]
 	for who, one := range p.last {
-		if max(one.in, one.out) <= cut {
+		if one.last() <= cut {
 			delete(p.last, who)
 			p.lost++
 		}

@@ -57,20 +57,15 @@ func (p *Policy) PassageWindow() time.Duration {
 }
 
 // passages holds the last passages of a person against the rules. Passages
-// that lie after now, or longer ago than is forgiven, count for nothing. Where
-// there may have been others, each rule does as if there were.
+// longer ago than is forgiven count for nothing. Those that lie after now were
+// made all the same, before the clock was set back: they count as made just now.
+// Where there may have been others, each rule does as if there were.
 func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
 	b := &p.passback
-	since := func(at int64) (time.Duration, bool) {
-		if at <= 0 || at > m.now {
-			return 0, false
-		}
-		return time.Duration(min(m.now-at, int64(365*24*time.Hour/time.Millisecond))) * time.Millisecond, true
-	}
-	inAgo, wasIn := since(in.Passages.In)
-	outAgo, wasOut := since(in.Passages.Out)
+	came, went := in.Passages.In, in.Passages.Out
+	within := func(at int64, d time.Duration) bool { return at > 0 && at >= m.now-d.Milliseconds() }
 	if !enters(in.Direction) {
-		if b.Out != Off && wasOut && outAgo <= b.Forgive && (!wasIn || inAgo > outAgo) {
+		if b.Out != Off && went > came && within(went, b.Forgive) {
 			w.limit(b.Out, gate.ReasonAntiPassback)
 		}
 		if in.Passages.Unknown && b.Out != Off {
@@ -78,10 +73,10 @@ func (p *Policy) passages(in *gate.Inputs, m *moment, w *weighing) {
 		}
 		return
 	}
-	if b.In != Off && wasIn && inAgo <= b.Forgive && (!wasOut || outAgo > inAgo) {
+	if b.In != Off && came > went && within(came, b.Forgive) {
 		w.limit(b.In, gate.ReasonAntiPassback)
 	}
-	if b.Reentry != Off && (wasIn && inAgo < b.Interval || wasOut && outAgo < b.Interval) {
+	if latest := max(came, went); b.Reentry != Off && latest > m.now-b.Interval.Milliseconds() && latest > 0 {
 		w.limit(b.Reentry, gate.ReasonReentry)
 	}
 	if strictest := max(b.In, b.Reentry); in.Passages.Unknown && strictest != Off {

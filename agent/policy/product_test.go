@@ -186,7 +186,7 @@ func plainVariants(r *rules) (all []variant) {
 			}
 		}
 	}
-	for _, n := range []int{0, 1, 9, 10, 11, 59, 60, 61} {
+	for _, n := range []int{-90, -1, 0, 1, 9, 10, 11, 59, 60, 61} { // below zero: by a clock that was set back since
 		for _, leaving := range []bool{false, true} {
 			add(fmt.Sprintf("came %d min ago, leaving %v", n, leaving), func(s *scanned) { s.inAgo, s.leaving = n, leaving })
 			add(fmt.Sprintf("left %d min ago, leaving %v", n, leaving), func(s *scanned) { s.outAgo, s.leaving = n, leaving })
