@@ -129,6 +129,7 @@ func TestPassagesAreInOrderWhateverTheClockDoes(t *testing.T) {
 		for _, out := range []int{6, 11} { // by a right clock, and by one that was set back after it
 			t.Run(fmt.Sprintf("%s, out at %d, in at 8", name, out), func(t *testing.T) {
 				j := &passageJournal{}
+				j.begins(t, at(5), cache.CauseFirst)
 				if live > 0 {
 					j.comes(t, who, gate.DirectionOut, at(out), gate.Allow, true)
 				}
