@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
 	"gateagent/cache/overlay"
@@ -217,7 +218,7 @@ func (s *Sets) beginLog(t *set, n uint64, head logHead, run *overlay.Overlay) er
 		return errors.Join(err, l.close(), removeIfThere(tmp))
 	}
 	t.log = l
-	return syncDir(t.dir)
+	return durable.SyncDir(t.dir)
 }
 
 // closeLog closes the log; it is opened again when it is needed. The caller

@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 	"gateagent/cache/overlay"
 )
@@ -419,7 +420,7 @@ func removeLog(dir string) error {
 	there, err := exists(path)
 	if err == nil && there {
 		if err = os.Remove(path); err == nil {
-			err = syncDir(dir)
+			err = durable.SyncDir(dir)
 		}
 	}
 	return errors.Join(err, removeIfThere(newLogPath(dir)))

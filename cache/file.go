@@ -149,16 +149,6 @@ func openBoltWith(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, er
 	return nil, nil, fmt.Errorf("open %s: %w", path, err)
 }
 
-// syncDir makes renames and removals in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 func removeIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

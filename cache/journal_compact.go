@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"go.etcd.io/bbolt"
+
+	"gateagent/agent/durable"
 )
 
 // compactFree is how many bytes must lie idle before a file is rewritten.
@@ -74,7 +76,7 @@ func (j *Journal) moveIn(db *bbolt.DB, file *os.File) error {
 	j.state = st
 	j.mu.Unlock()
 	j.log.Info("journal compacted", "bytes", st.used+st.free, "before", before.used+before.free)
-	if err := syncDir(j.opts.Dir); err != nil {
+	if err := durable.SyncDir(j.opts.Dir); err != nil {
 		j.dirDirty = true // no record is taken before it is durable
 		j.log.Warn("the compacted journal is in place, its name not durable yet", "err", err)
 	}

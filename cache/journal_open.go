@@ -132,7 +132,7 @@ func (j *Journal) mark() error {
 		err = f.Close()
 	}
 	if err == nil {
-		err = syncDir(j.opts.Dir)
+		err = durable.SyncDir(j.opts.Dir)
 	}
 	if err != nil && noSpace(err) {
 		j.log.Warn("cannot mark the journal as open", "err", err)
@@ -302,7 +302,7 @@ func (j *Journal) beginEpoch() error {
 		err = os.Rename(tmp, path)
 	}
 	if err == nil {
-		err = syncDir(j.opts.Dir)
+		err = durable.SyncDir(j.opts.Dir)
 	}
 	var st state
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 	"gateagent/agent/record"
 )
@@ -224,7 +225,7 @@ func (j *Journal) tooFull() bool {
 // fails alone; a record that fails takes no sequence number.
 func (j *Journal) try(batch []*request) (state, error) {
 	if j.dirDirty { // the name of the file that we write to is not durable yet
-		if err := syncDir(j.opts.Dir); err != nil {
+		if err := durable.SyncDir(j.opts.Dir); err != nil {
 			return state{}, err
 		}
 		j.dirDirty = false
@@ -402,7 +403,7 @@ func (j *Journal) shut() error {
 			err = os.Remove(j.path(openName))
 		}
 		if err == nil {
-			err = syncDir(j.opts.Dir)
+			err = durable.SyncDir(j.opts.Dir)
 		}
 	}
 	if err = errors.Join(err, j.unlock()); err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gateagent/agent/durable"
 )
 
 // A version is the file <version>.db, part 0, and where it is larger than one
@@ -115,7 +117,7 @@ func removeRest(path string) error {
 	parts, err := listParts(path)
 	errs := []error{err, removeIfThere(vouchPath(path)), removeIfThere(suspectPath(path))}
 	if len(parts) > 0 {
-		errs = append(errs, syncDir(filepath.Dir(path)))
+		errs = append(errs, durable.SyncDir(filepath.Dir(path)))
 	}
 	for _, p := range parts {
 		errs = append(errs, removeIfThere(p))

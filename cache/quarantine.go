@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gateagent/agent/durable"
 )
 
 // keepQuarantined is how many damaged files are kept.
@@ -43,7 +45,7 @@ func quarantineFile(dir, path string, now time.Time) (name string, err error) {
 		errs = append(errs, os.Remove(filepath.Join(dir, have[0])))
 		have = have[1:]
 	}
-	errs = append(errs, syncDir(dir), syncDir(filepath.Dir(path)))
+	errs = append(errs, durable.SyncDir(dir), durable.SyncDir(filepath.Dir(path)))
 	return name, errors.Join(errs...)
 }
 

@@ -276,7 +276,7 @@ func (s *Sets) setAside(t *set, path string, why error) error {
 	if err := t.move(path, t.quarantineDir()); err != nil {
 		return err
 	}
-	return errors.Join(removeRest(path), syncDir(t.dir))
+	return errors.Join(removeRest(path), durable.SyncDir(t.dir))
 }
 
 // move moves a set file and its parts to another directory, the one that counts

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"gateagent/agent/durable"
 )
 
 // open opens the file that is there, sets a damaged one aside, and begins a new
@@ -125,7 +127,7 @@ func (s *Spent) mark() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), syncDir(s.o.Dir))
+	return errors.Join(f.Close(), durable.SyncDir(s.o.Dir))
 }
 
 func (s *Spent) check(path string) error {
@@ -190,7 +192,7 @@ func (s *Spent) begin(path string, lost time.Time) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("begin %s: %w", path, err), removeIfThere(tmp))
 	}
-	return syncDir(s.o.Dir)
+	return durable.SyncDir(s.o.Dir)
 }
 
 // readSpent reads a file whole; what does not fit is [ErrDamaged]. ever is how

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/gate"
 	"gateagent/cache/block"
 	"gateagent/cache/overlay"
@@ -331,7 +332,7 @@ func (t *set) install(g *generation) error {
 		if i == last {
 			to = final
 			if last > 0 {
-				if err := syncDir(t.dir); err != nil {
+				if err := durable.SyncDir(t.dir); err != nil {
 					return errors.Join(err, t.uninstall(g, i))
 				}
 			}
@@ -342,7 +343,7 @@ func (t *set) install(g *generation) error {
 		g.parts[i].path = to
 	}
 	g.path = final
-	if err := syncDir(t.dir); err != nil {
+	if err := durable.SyncDir(t.dir); err != nil {
 		return errors.Join(err, t.uninstall(g, len(g.parts)))
 	}
 	return nil
@@ -366,7 +367,7 @@ func (t *set) withdraw(g *generation) error {
 	if err := os.Rename(g.path, aside); err != nil {
 		return err
 	}
-	err := syncDir(t.dir)
+	err := durable.SyncDir(t.dir)
 	if err != nil {
 		return errors.Join(err, os.Rename(aside, g.path))
 	}

@@ -32,6 +32,9 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
+		err = f.Chmod(mode) // whatever the umask
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gateagent/agent/durable"
 	"gateagent/agent/hint"
 	"gateagent/sync/wire"
 )
@@ -99,7 +100,7 @@ func (f Folder) writeChunk(digest string, body []byte) error {
 	if _, err := f.Chunk(digest); err == nil {
 		return nil
 	}
-	return putFile(f.chunk(digest), body, false)
+	return putFile(f.chunk(digest), body)
 }
 
 // syncChunks makes the chunks of a manifest durable.
@@ -301,13 +302,15 @@ func (f Folder) Lists(m wire.Manifest) ([]string, error) {
 
 // writeFile writes a file in whole or not at all, for good.
 func writeFile(path string, b []byte) error {
-	if err := putFile(path, b, true); err != nil {
-		return err
+	if err := durable.WriteFile(path, b, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return syncFile(filepath.Dir(path))
+	return nil
 }
 
-func putFile(path string, b []byte, sync bool) error {
+// putFile writes a file in whole or not at all; whether it lasts is up to
+// [syncFile].
+func putFile(path string, b []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), newName+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -315,9 +318,6 @@ func putFile(path string, b []byte, sync bool) error {
 	_, err = tmp.Write(b)
 	if err == nil {
 		err = tmp.Chmod(0o644)
-	}
-	if err == nil && sync {
-		err = tmp.Sync()
 	}
 	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), path)
