@@ -352,6 +352,9 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 	if m, score = r.fitter.guessed(); score == 0 {
 		return m, score, s, false
 	}
+	if score >= worthTrying && r.fitter.settle(&m, r.fitter.guesses[0].score) {
+		score = r.fitter.patch.score(&m, r.fitter.marksOf(symbology.Version(m.n)).points)
+	}
 	for cornered := false; ; cornered = true {
 		if score >= worthTrying {
 			if s, ok = r.decodeAs(&m, sharpenings[:2], take); ok {
