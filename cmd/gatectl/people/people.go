@@ -67,8 +67,13 @@ type Rule struct {
 	AsOf gate.Day
 	// Settle is how many days after the completing dose a series counts for
 	// good. It must not be less than any policy asks (14 by default); from
-	// then on no other fact can make the person anything but GREEN.
+	// then on no other fact can make the person anything but GREEN, unless
+	// DosesExpire.
 	Settle int
+	// DosesExpire keeps what counts where a policy bounds the age of the last
+	// dose (max_dose_age_days) or does not ask for vaccination at all: the day
+	// of that dose, and recovery and tests beside a settled series.
+	DosesExpire bool
 }
 
 // DefaultSettle is the 14 days of PAYLOADS §7.1.
@@ -101,6 +106,11 @@ const Forever = gate.Day(1<<31 - 1)
 //   - a series completed at least Settle days ago: recovery, tests and further
 //     doses cannot change it (but quarantine, lists and windows can)
 //
+// Where doses expire the second is not so: recovery and tests are kept, and the
+// last dose is. Once that is Settle days old, the day that it was given says
+// all that the day of the completing one does, and stands in its place: a word
+// is enough for most people with a booster. Before that both days are kept.
+//
 // The word takes the first of: quarantine in force, completed, recovered,
 // begun, quarantine that is over. What else may count goes into e; a quarantine
 // that is over does not.
@@ -121,27 +131,41 @@ func (r Rule) Reduce(p *Person, e *gate.Extras) (f Fact, future int) {
 	}
 	settled := s.completed != 0 && r.AsOf-s.completed >= gate.Day(r.Settle)
 	if settled {
-		recovered, s.first = 0, 0
+		s.first = 0
 	}
-	f = r.main(p, s, recovered)
-	f.Extras = r.more(p, s, recovered, settled, f.Kind)
+	switch {
+	case settled && !r.DosesExpire:
+		recovered = 0
+	case settled && r.AsOf-s.last >= gate.Day(r.Settle):
+		s.completed = s.last
+	}
+	k := known{series: s, recovered: recovered, tests: !settled || r.DosesExpire}
+	f = r.main(p, k)
+	f.Extras = r.more(p, k, f.Kind)
 	if f.Extras {
-		r.extras(p, s, recovered, settled, f.Kind, e)
+		r.extras(p, k, f.Kind, e)
 	}
 	return f, future
 }
 
+// known is what may count of doses, recovery and tests.
+type known struct {
+	series
+	recovered gate.Day
+	tests     bool
+}
+
 // main gives the fact for the word.
-func (r Rule) main(p *Person, s series, recovered gate.Day) Fact {
+func (r Rule) main(p *Person, k known) Fact {
 	switch {
 	case p.QuarantineUntil != 0 && p.QuarantineUntil >= r.AsOf:
 		return Fact{Kind: gate.FactQuarantine, Day: p.QuarantineUntil}
-	case s.completed != 0:
-		return Fact{Kind: gate.FactCompleted, Day: s.completed}
-	case recovered != 0:
-		return Fact{Kind: gate.FactRecovered, Day: recovered}
-	case s.first != 0:
-		return Fact{Kind: gate.FactBegun, Day: s.first}
+	case k.completed != 0:
+		return Fact{Kind: gate.FactCompleted, Day: k.completed}
+	case k.recovered != 0:
+		return Fact{Kind: gate.FactRecovered, Day: k.recovered}
+	case k.first != 0:
+		return Fact{Kind: gate.FactBegun, Day: k.first}
 	case p.QuarantineUntil != 0:
 		return Fact{Kind: gate.FactQuarantine, Day: p.QuarantineUntil}
 	}
@@ -149,12 +173,13 @@ func (r Rule) main(p *Person, s series, recovered gate.Day) Fact {
 }
 
 // more says whether the word, of that kind, leaves out what may count.
-func (r Rule) more(p *Person, s series, recovered gate.Day, settled bool, kind gate.FactKind) bool {
+func (r Rule) more(p *Person, k known, kind gate.FactKind) bool {
 	return len(p.Lists) > 0 || len(p.Others) > 0 || !p.Window.IsZero() ||
-		s.completed != 0 && kind != gate.FactCompleted ||
-		recovered != 0 && kind != gate.FactRecovered ||
-		s.first != 0 && kind != gate.FactBegun && s.first != s.completed ||
-		!settled && slices.ContainsFunc(p.Tests, r.counts)
+		k.completed != 0 && kind != gate.FactCompleted ||
+		k.recovered != 0 && kind != gate.FactRecovered ||
+		k.first != 0 && kind != gate.FactBegun && k.first != k.completed ||
+		r.DosesExpire && k.completed != 0 && k.last != k.completed ||
+		k.tests && slices.ContainsFunc(p.Tests, r.counts)
 }
 
 // counts says whether a test is a negative one that a policy may ask for.
@@ -164,21 +189,21 @@ func (r Rule) counts(t Test) bool {
 }
 
 // extras writes what the word leaves out.
-func (r Rule) extras(p *Person, s series, recovered gate.Day, settled bool, kind gate.FactKind, e *gate.Extras) {
+func (r Rule) extras(p *Person, k known, kind gate.FactKind, e *gate.Extras) {
 	*e = gate.Extras{Window: p.Window}
 	if kind != gate.FactCompleted {
-		e.Completed = s.completed
+		e.Completed = k.completed
 	}
-	if kind != gate.FactBegun && s.first != s.completed {
-		e.FirstDose = s.first
+	if kind != gate.FactBegun && k.first != k.completed {
+		e.FirstDose = k.first
 	}
 	if kind != gate.FactRecovered {
-		e.Recovered = recovered
+		e.Recovered = k.recovered
 	}
-	if s.last != s.first && s.last != s.completed {
-		e.LastDose = s.last
+	if k.last != k.first && k.last != k.completed {
+		e.LastDose = k.last
 	}
-	if !settled {
+	if k.tests {
 		r.tests(p, e)
 	}
 	for _, m := range p.Lists {
