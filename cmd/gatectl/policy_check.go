@@ -11,6 +11,7 @@ import (
 
 	"gateagent/agent/hint"
 	"gateagent/agent/policy"
+	"gateagent/cmd/gatectl/people"
 )
 
 func policyCheckCommand() *cobra.Command {
@@ -65,6 +66,7 @@ that it leaves unsaid; --csv prints the table for a spreadsheet.`,
 			}
 			findings := p.Findings(time.Now())
 			printFindings(out, findings)
+			noteLists(out, p)
 			if strict && len(findings) > 0 {
 				return hint.New("without --strict they are only shown", "%s hardly meant", counted(len(findings), "thing is", "things are"))
 			}
@@ -88,6 +90,19 @@ func printFindings(w io.Writer, findings []policy.Finding) {
 	fmt.Fprintln(w, "\nallowed, and hardly meant")
 	for _, f := range findings {
 		fmt.Fprintf(w, "%-13s  %s\n%15s%s\n", f.Kind, f.Path, "", f.Text)
+	}
+}
+
+// noteLists says what a policy wants of the lists of people that it is to be
+// used with, where that is more than they have by default.
+func noteLists(w io.Writer, p *policy.Policy) {
+	if n := p.Params().MaxDoseAge; n > 0 {
+		fmt.Fprintf(w, "\nnote: max_dose_age_days is %d, and lists of people hold the last dose only where snapshot build was told so:\n"+
+			"build them with --doses-expire, or a booster does not help whose series was completed longer ago\n", n)
+	}
+	if d := p.Params().DoseDays; d > people.DefaultSettle {
+		fmt.Fprintf(w, "\nnote: dose_days is %d, and lists of people hold the completing dose alone from %d days on:\n"+
+			"build them with --settle %d at least\n", d, people.DefaultSettle, d)
 	}
 }
 

@@ -58,6 +58,7 @@ can check later what was decided by it.`,
 					return err
 				}
 			}
+			noteLists(cmd.ErrOrStderr(), p)
 			key, err := signer.open(cmd)
 			if err != nil {
 				return err

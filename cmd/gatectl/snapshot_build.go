@@ -134,10 +134,13 @@ func (b *buildFlags) run(cmd *cobra.Command, list string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := folder.KeepRule(o.Rule); err != nil {
+		return err
+	}
 	if err := folder.WriteManifest(compact); err != nil {
 		return err
 	}
-	b.report(cmd.OutOrStdout(), m, counts, o.Rule.AsOf)
+	b.report(cmd.OutOrStdout(), m, counts, o.Rule.AsOf, o.Rule.DosesExpire)
 	noteFewer(cmd.ErrOrStderr(), counts, before)
 	return nil
 }
@@ -181,9 +184,12 @@ func (b *buildFlags) next(folder dataset.Folder) (uint64, *wire.Manifest, error)
 	return b.version, &m, nil
 }
 
-func (b *buildFlags) report(out io.Writer, m wire.Manifest, c dataset.Counts, asOf gate.Day) {
+func (b *buildFlags) report(out io.Writer, m wire.Manifest, c dataset.Counts, asOf gate.Day, dosesExpire bool) {
 	fmt.Fprintf(out, "set %s, version %d, as of %s\n", m.Aud, m.Ver, asOf)
 	reportCounts(out, c, asOf)
+	if dosesExpire {
+		fmt.Fprintln(out, dosesExpireText)
+	}
 	fmt.Fprintf(out, "%s, %d KiB, written to %s\n", count(len(m.Chunks), "chunk"), kib(chunkBytes(m)), b.out)
 	switch {
 	case m.KeyHold == wire.KeyHoldMemory:
@@ -193,6 +199,9 @@ func (b *buildFlags) report(out io.Writer, m wire.Manifest, c dataset.Counts, as
 	}
 	fmt.Fprintf(out, "\nNext: gatectl snapshot publish %s --broker mqtt://BROKER:1883\n", b.out)
 }
+
+// dosesExpireText says what a list was built for.
+const dosesExpireText = "built for policies by which doses expire (--doses-expire)"
 
 func chunkBytes(m wire.Manifest) (size int64) {
 	for _, chunk := range m.Chunks {

@@ -162,6 +162,11 @@ func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.
 	})
 	bar.end()
 	out := cmd.OutOrStdout()
+	if err == nil || errors.Is(err, dataset.ErrNoChanges) {
+		if kept := folder.KeepRule(o.Rule); kept != nil {
+			return m, kept
+		}
+	}
 	if errors.Is(err, dataset.ErrNoChanges) {
 		reportCounts(out, changed.Counts, o.Rule.AsOf)
 		fmt.Fprintf(out, "set %s: no changes since version %d; no version is made\n", m.Aud, m.Ver)
@@ -182,6 +187,9 @@ func (d *deltaFlags) fromList(cmd *cobra.Command, folder dataset.Folder, m wire.
 	}
 	fmt.Fprintf(out, "set %s, delta %d on base %d, as of %s\n", next.Aud, next.Ver, next.Base.Version, o.Rule.AsOf)
 	reportCounts(out, changed.Counts, o.Rule.AsOf)
+	if o.Rule.DosesExpire {
+		fmt.Fprintln(out, dosesExpireText)
+	}
 	reportDifferences(out, changed.Differences)
 	n := changed.Changes()
 	fmt.Fprintf(out, "%s, %d bytes", count(n, "change"), changed.Size)

@@ -56,14 +56,18 @@ is sorted on the disk, under pseudonyms and never under numbers.`
 type listFlags struct {
 	form, asOf, memory, tmp string
 	settle, workers         int
-	skipBad                 bool
+	dosesExpire, skipBad    bool
+	given                   func(flag string) bool
 }
 
 func (l *listFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
+	l.given = f.Changed
 	f.StringVar(&l.form, "format", "", "csv or jsonl (default: what the list looks like)")
 	f.StringVar(&l.asOf, "as-of", "", "day of the list; what is dated later is ignored (default: today in Vietnam)")
-	f.IntVar(&l.settle, "settle", people.DefaultSettle, "days after the completing dose from which it alone counts; at least what policies ask")
+	f.IntVar(&l.settle, "settle", people.DefaultSettle, "days after the completing dose from which it alone counts; at least what policies ask\n(default: as the folder was built before, else 14)")
+	f.Lookup("settle").DefValue = "0" // said by the text
+	f.BoolVar(&l.dosesExpire, "doses-expire", false, "for policies that set max_dose_age_days or ask for no vaccination: keep the last dose, and\nrecovery and tests of the vaccinated too (default: as the folder was built before)")
 	f.StringVar(&l.memory, "memory", "512MiB", "memory to use; what is more is sorted on the disk")
 	f.StringVar(&l.tmp, "tmp", "", "folder to sort in (default: the folder that is written to)")
 	f.IntVar(&l.workers, "workers", 0, "how many lines to read at the same time (default: one a processor)")
@@ -81,7 +85,10 @@ func (l *listFlags) options(now time.Time, folder string) (o dataset.Options, er
 	if l.workers < 0 || l.workers > 256 {
 		return o, fmt.Errorf("--workers %d is not within 1 to 256", l.workers)
 	}
-	o.Rule.Settle, o.Workers, o.Temp = l.settle, l.workers, l.tmp
+	if o.Rule, err = l.rule(dataset.NewFolder(folder)); err != nil {
+		return o, err
+	}
+	o.Workers, o.Temp = l.workers, l.tmp
 	if o.Temp == "" {
 		o.Temp = folder
 	}
@@ -92,6 +99,23 @@ func (l *listFlags) options(now time.Time, folder string) (o dataset.Options, er
 		return o, hint.New("512MiB, for example; 16MiB at least", "--memory: %q is no amount of memory", l.memory)
 	}
 	return o, nil
+}
+
+// rule gives the rule by which people become facts: what the flags say, and for
+// the rest that by which the folder was written before. Another one would turn
+// the facts of half a nation at once.
+func (l *listFlags) rule(folder dataset.Folder) (people.Rule, error) {
+	r, err := folder.Rule()
+	if err != nil {
+		return r, hint.Wrap(err, "without that file --settle and --doses-expire say it")
+	}
+	if l.given("settle") {
+		r.Settle = l.settle
+	}
+	if l.given("doses-expire") {
+		r.DosesExpire = l.dosesExpire
+	}
+	return r, nil
 }
 
 // day gives the day of the list.

@@ -25,6 +25,7 @@ import (
 //	deltas/<n>.jws       the signed delta from version n-1 to n
 //	manifests/<v>.jws    the newest manifest of each of the last bases v, to go back to
 //	published.json       what is on the broker
+//	rule.json            by which rule people become facts
 //	.lock                held by whoever writes
 type Folder struct{ dir string }
 
