@@ -1,19 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,8 +42,10 @@ number; gateagent explain on that box says more about one of them. It names nobo
 
 --entries names files as ingest keeps them, or folders of them; "-" is standard input.
 --recorded names the policies of before, as files or as policy publish --save kept them;
-the built-in one is known. Entries under a policy that is not named are compared with what
-was recorded of them. A file without a version stands for all versions of its id.
+the built-in one is known. Entries under a policy that is not named cannot be verified, and
+it says how many these are; if no entry names a policy that --recorded gives, it ends with
+1. What --policy changes is compared with what was recorded, whether verified or not. A
+file without a version stands for all versions of its id.
 
 With --shadow it takes, in place of --policy, what a policy on trial at the gates
 (policy.shadow_file) would have decided at the time, as they recorded it.
@@ -119,12 +117,21 @@ func (r *replayFlags) run(cmd *cobra.Command) error {
 		case r.shadow:
 			by = "By the policy on trial" + shadowNames(t)
 		}
-		err = printReplay(cmd.OutOrStdout(), t, by)
+		err = printReplay(cmd.OutOrStdout(), t, by, len(r.recorded) > 0)
 	}
 	if err != nil {
 		return err
 	}
-	return r.verdict(cmd.ErrOrStderr(), t)
+	if err := r.verdict(cmd.ErrOrStderr(), t); err != nil {
+		return err
+	}
+	if err := known.nothing(t); err != nil {
+		return err
+	}
+	if changed, _, _ := t.Changed(); r.exitCode && changed+t.Reasons > 0 {
+		return errSaid
+	}
+	return nil
 }
 
 // verdict ends the command by what was found.
@@ -142,9 +149,6 @@ func (r *replayFlags) verdict(stderr io.Writer, t *replay.Tally) error {
 		return hint.New("is each file given to --recorded the very one that was in force? A version of gatectl that decides otherwise is a fault: report it",
 			"%s did not come out as recorded", counted(t.Differ, "entry", "entries"))
 	}
-	if changed, _, _ := t.Changed(); r.exitCode && changed+t.Reasons > 0 {
-		return errSaid
-	}
 	return nil
 }
 
@@ -153,6 +157,8 @@ type policies struct {
 	exact map[gate.PolicyRef]*policy.Policy
 	// any are those without a version, by id: they stand for all versions.
 	any map[string]*policy.Policy
+	// given are those that --recorded names.
+	given []gate.PolicyRef
 }
 
 // known reads the recorded policies; the built-in one is always there.
@@ -163,12 +169,14 @@ func (r *replayFlags) known(cmd *cobra.Command) (policies, error) {
 	}
 	for _, name := range r.recorded {
 		if name == builtIn {
+			k.given = append(k.given, policy.Default().Ref())
 			continue
 		}
 		p, err := loadPolicy(cmd, name, 0)
 		if err != nil {
 			return k, err
 		}
+		k.given = append(k.given, p.Ref())
 		var twice bool
 		if ref := p.Ref(); ref.Version == 0 {
 			_, twice = k.any[ref.ID]
@@ -192,6 +200,25 @@ func (k policies) rules(ref gate.PolicyRef) replay.Rules {
 		return p
 	}
 	return nil
+}
+
+// nothing is the error of verifying nothing: policies were given, and no entry
+// was decided by any of them.
+func (k policies) nothing(t *replay.Tally) error {
+	var names []string
+	for _, given := range k.given {
+		for ref := range t.AgainBy {
+			if ref == given || given.Version == 0 && ref.ID == given.ID {
+				return nil
+			}
+		}
+		names = append(names, refText(given))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return hint.New("above stands which policies the entries name; --recorded wants what policy publish --save kept of these",
+		"nothing was verified: no entry that can be decided again names %s", strings.Join(names, " or "))
 }
 
 // read replays all files, in the order of their names within a folder.
@@ -290,210 +317,6 @@ func refText(r gate.PolicyRef) string {
 		return r.ID + ", without a version"
 	}
 	return fmt.Sprintf("%s version %d", r.ID, r.Version)
-}
-
-const minuteForm = "2006-01-02 15:04"
-
-// printReplay shows what was found to people.
-func printReplay(w io.Writer, t *replay.Tally, by string) error {
-	fmt.Fprintf(w, "%s of %s, %s to %s UTC\n", counted(t.Entries, "entry", "entries"), count(len(t.Gates), "gate"),
-		t.First.UTC().Format(minuteForm), t.Last.UTC().Format(minuteForm))
-	for _, ref := range refsOf(t.Policies) {
-		fmt.Fprintf(w, "%12s  by %s\n", thousands(t.Policies[ref]), refText(ref))
-	}
-	for _, left := range []struct {
-		n    int
-		what string
-	}{
-		{t.OnFault, "not decided by a policy: on_fault answered"},
-		{t.Erased, "erased: their inputs are gone"},
-	} {
-		if left.n > 0 {
-			fmt.Fprintf(w, "%12s  of them left out, %s\n", thousands(left.n), left.what)
-		}
-	}
-	printAgain(w, t)
-	if by != "" {
-		return printTried(w, t, by)
-	}
-	return nil
-}
-
-// refsOf gives policies, the one with the most entries first.
-func refsOf(counts map[gate.PolicyRef]int) []gate.PolicyRef {
-	return slices.SortedFunc(maps.Keys(counts), func(a, b gate.PolicyRef) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version))
-	})
-}
-
-func shadowNames(t *replay.Tally) string {
-	var names []string
-	for _, ref := range refsOf(t.Shadows) {
-		names = append(names, refText(ref))
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(names, "; ") + ")"
-}
-
-// printAgain says whether the recorded policies still decide as they did.
-func printAgain(w io.Writer, t *replay.Tally) {
-	switch {
-	case t.Again == 0:
-		return
-	case t.Differ == 0:
-		fmt.Fprintf(w, "\nBy the policy that they name, %s decided again: all as recorded.\n", counted(t.Again, "entry was", "entries were"))
-		return
-	}
-	fmt.Fprintf(w, "\nBy the policy that they name, %s decided again: %s NOT as recorded.\n",
-		counted(t.Again, "entry was", "entries were"), thousands(t.Differ))
-	for _, x := range t.Wrong {
-		fmt.Fprintf(w, "  %v, by %s\n    recorded %s\n    now      %s\n", x.At, refText(x.Policy), outcomeText(x.Recorded), outcomeText(x.Now))
-	}
-	if rest := t.Differ - len(t.Wrong); rest > 0 {
-		fmt.Fprintf(w, "  and %s more\n", thousands(rest))
-	}
-}
-
-func outcomeText(o replay.Outcome) string {
-	words := []string{o.Verdict.String(), o.Class.String()}
-	for _, r := range o.Reasons {
-		words = append(words, string(r))
-	}
-	return strings.Join(words, " ")
-}
-
-// printTried says what the new policy would have changed.
-func printTried(w io.Writer, t *replay.Tally, by string) error {
-	changed, stricter, laxer := t.Changed()
-	fmt.Fprintf(w, "\n%s, %s of %s come out otherwise (%s).\n", by, thousands(changed), thousands(t.Tried), percent(changed, t.Tried))
-	if changed > 0 {
-		fmt.Fprintf(w, "%12s  stricter\n%12s  laxer\n", thousands(stricter), thousands(laxer))
-		if rest := changed - stricter - laxer; rest > 0 {
-			fmt.Fprintf(w, "%12s  shut in another way\n", thousands(rest))
-		}
-	}
-	if t.Reasons > 0 {
-		fmt.Fprintf(w, "%12s  more keep their verdict, for other reasons or in another class\n", thousands(t.Reasons))
-	}
-	if changed == 0 {
-		return nil
-	}
-	fmt.Fprintln(w)
-	if err := printMatrix(w, t); err != nil {
-		return err
-	}
-	for _, c := range t.Changes() {
-		way := "otherwise"
-		switch {
-		case c.Strictness > 0:
-			way = "stricter"
-		case c.Strictness < 0:
-			way = "laxer"
-		}
-		fmt.Fprintf(w, "\n%12s  %s: %s -> %s\n", thousands(c.Entries), way, verdictReason(c.From, c.Was), verdictReason(c.To, c.Is))
-		for _, line := range exampleLines(c.Examples) {
-			fmt.Fprintf(w, "%14s%s\n", "", line)
-		}
-	}
-	return nil
-}
-
-func verdictReason(v gate.Verdict, r gate.Reason) string {
-	if r == "" {
-		return v.String()
-	}
-	return v.String() + " " + string(r)
-}
-
-// printMatrix shows recorded verdicts against new ones.
-func printMatrix(out io.Writer, t *replay.Tally) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "recorded \\ new\t")
-	verdicts := gate.Verdicts()
-	for _, v := range verdicts {
-		fmt.Fprintf(w, "%v\t", v)
-	}
-	fmt.Fprintln(w)
-	for _, from := range verdicts {
-		if t.Matrix[from] == (replay.Row{}) {
-			continue
-		}
-		fmt.Fprintf(w, "%v\t", from)
-		for _, to := range verdicts {
-			cell := "."
-			if n := t.Matrix[from][to]; n > 0 {
-				cell = thousands(n)
-			}
-			fmt.Fprintf(w, "%s\t", cell)
-		}
-		fmt.Fprintln(w)
-	}
-	return w.Flush()
-}
-
-// exampleLines names entries, those of one journal on one line.
-func exampleLines(places []replay.Place) (lines []string) {
-	type journal struct{ source, epoch string }
-	var last journal
-	for _, p := range places {
-		at := journal{p.Source, p.Epoch}
-		seq := strconv.FormatUint(p.Seq, 10)
-		if n := len(lines); n > 0 && at == last && len(lines[n-1])+len(seq) < 80 {
-			lines[n-1] += ", " + seq
-			continue
-		}
-		lines = append(lines, fmt.Sprintf("%s epoch %s: %s", strings.TrimPrefix(p.Source, "/"), p.Epoch, seq))
-		last = at
-	}
-	return lines
-}
-
-// replayJSON is what was found for programs.
-type replayJSON struct {
-	Entries  int                 `json:"entries"`
-	First    time.Time           `json:"first"`
-	Last     time.Time           `json:"last"`
-	Gates    map[string]int      `json:"gates"`
-	OnFault  int                 `json:"on_fault"`
-	Erased   int                 `json:"erased"`
-	Bad      int                 `json:"bad_lines"`
-	Again    int                 `json:"decided_again"`
-	Differ   int                 `json:"not_as_recorded"`
-	Policy   string              `json:"policy,omitempty"`
-	Tried    int                 `json:"tried"`
-	Changed  int                 `json:"changed"`
-	Stricter int                 `json:"stricter"`
-	Laxer    int                 `json:"laxer"`
-	Reasons  int                 `json:"other_reasons"`
-	Changes  []replayJSONChanged `json:"changes"`
-}
-
-type replayJSONChanged struct {
-	From     string   `json:"from"`
-	Was      string   `json:"was"`
-	To       string   `json:"to"`
-	Is       string   `json:"is"`
-	Entries  int      `json:"entries"`
-	Examples []string `json:"examples"`
-}
-
-func replayReport(t *replay.Tally, tried *policy.Policy) replayJSON {
-	changed, stricter, laxer := t.Changed()
-	out := replayJSON{
-		Entries: t.Entries, First: t.First.UTC(), Last: t.Last.UTC(), Gates: t.Gates, OnFault: t.OnFault, Erased: t.Erased, Bad: t.Bad,
-		Again: t.Again, Differ: t.Differ, Policy: tried.Ref().ID, Tried: t.Tried,
-		Changed: changed, Stricter: stricter, Laxer: laxer, Reasons: t.Reasons, Changes: []replayJSONChanged{},
-	}
-	for _, c := range t.Changes() {
-		x := replayJSONChanged{From: c.From.String(), Was: string(c.Was), To: c.To.String(), Is: string(c.Is), Entries: c.Entries, Examples: []string{}}
-		for _, at := range c.Examples {
-			x.Examples = append(x.Examples, at.String())
-		}
-		out.Changes = append(out.Changes, x)
-	}
-	return out
 }
 
 // thousands writes a number with commas: 1,234,567.

@@ -171,9 +171,12 @@ func (t *Tally) take(e *Entry, o Options) {
 	if o.Recorded != nil {
 		if rules := o.Recorded(e.Policy); rules != nil {
 			t.Again++
+			t.AgainBy[e.Policy]++
 			if d := rules.Decide(e.Inputs); !e.Same(&d) {
 				t.differs(e, &d)
 			}
+		} else {
+			t.NotGiven[e.Policy]++
 		}
 	}
 	switch {

@@ -26,6 +26,9 @@ type Tally struct {
 	// of them that came out another way, which must not be.
 	Again, Differ int
 	Wrong         []Wrong
+	// AgainBy counts the entries decided again by the policy they name, and
+	// NotGiven those whose policy was not at hand.
+	AgainBy, NotGiven map[gate.PolicyRef]int
 
 	// Shadows counts entries by the policy that was on trial.
 	Shadows map[gate.PolicyRef]int
@@ -83,7 +86,8 @@ func New(examples int) *Tally { return newTally(examples) }
 
 func newTally(examples int) *Tally {
 	return &Tally{
-		Gates: map[string]int{}, Policies: map[gate.PolicyRef]int{}, Shadows: map[gate.PolicyRef]int{}, changes: map[changeKey]*Change{}, examples: examples,
+		Gates: map[string]int{}, Policies: map[gate.PolicyRef]int{}, Shadows: map[gate.PolicyRef]int{},
+		AgainBy: map[gate.PolicyRef]int{}, NotGiven: map[gate.PolicyRef]int{}, changes: map[changeKey]*Change{}, examples: examples,
 	}
 }
 
@@ -153,11 +157,12 @@ func (t *Tally) merge(o *Tally) {
 	for k, n := range o.Gates {
 		t.Gates[k] += n
 	}
-	for k, n := range o.Policies {
-		t.Policies[k] += n
-	}
-	for k, n := range o.Shadows {
-		t.Shadows[k] += n
+	for _, x := range [...]struct{ mine, more map[gate.PolicyRef]int }{
+		{t.Policies, o.Policies}, {t.Shadows, o.Shadows}, {t.AgainBy, o.AgainBy}, {t.NotGiven, o.NotGiven},
+	} {
+		for k, n := range x.more {
+			x.mine[k] += n
+		}
 	}
 	t.Again += o.Again
 	t.Differ += o.Differ
