@@ -48,11 +48,17 @@ type Passages struct {
 	settled chan struct{} // closed while Run has nothing to read back
 	// gap is when the journal begins, where there was one before or it was
 	// longer; in UTC milliseconds, 0: it has all there ever was in the window.
-	gap   int64
-	last  map[gate.Pseudonym]passed
-	fault error
-	max   int
-	lost  uint64
+	gap  int64
+	last map[gate.Pseudonym]passed
+	// underway are the openings whose outcome is not known yet, one for each
+	// lane at most.
+	underway []*opening
+	fault    error
+	max      int
+	lost     uint64
+	// crowded is the latest passage of all who were forgotten for want of room,
+	// in UTC milliseconds; 0: nobody was.
+	crowded int64
 }
 
 // passed is when somebody last passed, in UTC milliseconds. The later passage
@@ -85,6 +91,9 @@ type PassagesStatus struct {
 	// Gap is when the journal begins, where that lies within the window and
 	// there was more of it: one before was lost, or its beginning was dropped.
 	Gap time.Time
+	// Crowded is until when people passed of whom some are forgotten although
+	// they passed within the window, because there were too many.
+	Crowded time.Time
 }
 
 // NewPassages remembers nobody until [Passages.Keep] says for how long.
@@ -128,22 +137,64 @@ func (p *Passages) Settled() <-chan struct{} {
 
 // Last gives the last passages of somebody; zero where they lie before the
 // window. They are unknown where there may have been later ones: the journal
-// has not been read back, or does not go back as far.
+// has not been read back, does not go back as far, or had too many people in it
+// to remember them all.
 func (p *Passages) Last(who gate.Pseudonym) gate.Passages {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.lastOf(who)
+}
+
+// Decide has somebody decided on by their last passages, by one lane at a time:
+// decide is given what [Passages.Last] gives and says whether the gate is to
+// open. If so they count as just passed this way, at that time, until done is
+// called: with the time at which they did pass, or the zero time if they did
+// not. done may be called again, to no effect. decide must not use p.
+func (p *Passages) Decide(who gate.Pseudonym, d gate.Direction, at time.Time, decide func(gate.Passages) (opens bool)) (done func(passed time.Time)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !decide(p.lastOf(who)) {
+		return func(time.Time) {}
+	}
+	o := &opening{who, d, at}
+	p.underway = append(p.underway, o)
+	return func(passed time.Time) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		i := slices.Index(p.underway, o)
+		if i < 0 {
+			return
+		}
+		p.underway = slices.Delete(p.underway, i, i+1)
+		if !passed.IsZero() {
+			p.take(who, d, passed, true)
+		}
+	}
+}
+
+// lastOf is Last; mu is held.
+func (p *Passages) lastOf(who gate.Pseudonym) gate.Passages {
+	if p.window == 0 {
+		return gate.Passages{}
+	}
 	since := p.since()
 	one := p.last[who]
-	last := gate.Passages{In: one.in.at, Out: one.out.at}
+	here := one.in.here || one.out.here
+	beforeGap := since < p.gap && one.last() < p.gap
+	forgotten := since <= p.crowded && one.last() <= p.crowded
+	unknown := !here && (p.whole < p.window || beforeGap || forgotten)
+	for _, o := range p.underway {
+		if o.who == who {
+			one.pass(o.way, way{o.at.UnixMilli(), true})
+		}
+	}
+	last := gate.Passages{In: one.in.at, Out: one.out.at, Unknown: unknown}
 	if last.In < since {
 		last.In = 0
 	}
 	if last.Out < since {
 		last.Out = 0
 	}
-	here := one.in.here || one.out.here
-	beforeGap := since < p.gap && one.last() < p.gap
-	last.Unknown = p.window > 0 && !here && (p.whole < p.window || beforeGap)
 	return last
 }
 
@@ -156,11 +207,14 @@ func (p *Passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
 	p.note(who, d, at, true)
 }
 
-// note takes a passage later than those noted before it; one that is read back
-// (not here) lies before all that were made here.
 func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.take(who, d, at, here)
+}
+
+// take remembers a passage; mu is held.
+func (p *Passages) take(who gate.Pseudonym, d gate.Direction, at time.Time, here bool) {
 	ms := at.UnixMilli()
 	if p.window == 0 || ms < p.since() {
 		return
@@ -169,22 +223,28 @@ func (p *Passages) note(who gate.Pseudonym, d gate.Direction, at time.Time, here
 	if !there && len(p.last) >= p.max {
 		p.makeRoom()
 	}
-	this, other := &one.in, &one.out
+	one.pass(d, way{ms, here})
+	p.last[who] = one
+}
+
+// pass takes a passage later than those taken before it; one that is read back
+// (not here) lies before all that were made here.
+func (w *passed) pass(d gate.Direction, now way) {
+	this, other := &w.in, &w.out
 	if d == gate.DirectionOut {
 		this, other = other, this
 	}
 	switch {
-	case here:
-		*this = way{ms, true}
-		other.at = min(other.at, ms-1)
+	case now.here:
+		*this = now
+		other.at = min(other.at, now.at-1)
 	case this.here:
 	case other.here:
-		this.at = min(ms, other.at-1)
+		this.at = min(now.at, other.at-1)
 	default:
-		this.at = ms
-		other.at = min(other.at, ms-1)
+		this.at = now.at
+		other.at = min(other.at, now.at-1)
 	}
-	p.last[who] = one
 }
 
 // forget drops what lies before the window; mu is held.
@@ -197,7 +257,8 @@ func (p *Passages) forget() {
 	}
 }
 
-// makeRoom forgets the eighth that passed longest ago; mu is held.
+// makeRoom forgets the eighth that passed longest ago. Nobody who is not
+// remembered can then be taken for somebody who has not passed; mu is held.
 func (p *Passages) makeRoom() {
 	p.forget()
 	if len(p.last) < p.max {
@@ -209,6 +270,7 @@ func (p *Passages) makeRoom() {
 	}
 	slices.Sort(times)
 	cut := times[len(times)/8]
+	p.crowded = max(p.crowded, cut)
 	for who, one := range p.last {
 		if one.last() <= cut {
 			delete(p.last, who)
@@ -229,6 +291,9 @@ func (p *Passages) Status() PassagesStatus {
 	}
 	if p.window > 0 && p.since() < p.gap {
 		s.Gap = time.UnixMilli(p.gap).UTC()
+	}
+	if p.window > 0 && p.crowded > 0 && p.since() <= p.crowded {
+		s.Crowded = time.UnixMilli(p.crowded).UTC()
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -389,6 +390,10 @@ func TestPassagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := cache.NewPassages(nil, time.Now, quiet)
 		p.Keep(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
 		const people = 120_000
 		for who := range gate.Pseudonym(people) {
 			if who%1000 == 0 {
@@ -403,7 +408,124 @@ func TestPassagesAreBounded(t *testing.T) {
 		if p.Last(people-1).In == 0 || p.Last(0).In != 0 {
 			t.Error("the wrong ones were forgotten")
 		}
+		// Of those there was no room for, and of those who were never here, it is
+		// not known whether they passed.
+		if p.Last(people-1).Unknown || !p.Last(0).Unknown || !p.Last(people+1).Unknown || s.Crowded.IsZero() {
+			t.Errorf("%+v, %+v, %+v; %+v", p.Last(people-1), p.Last(0), p.Last(people+1), s)
+		}
+		time.Sleep(time.Hour)
+		if got, s := p.Last(people+1), p.Status(); got.Unknown || !s.Crowded.IsZero() {
+			t.Errorf("when the window has passed: %+v, %+v", got, s)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
+}
+
+// TestPassagesUnderWay: somebody for whom a lane is about to open counts as
+// passed for every other, until it is known whether they did.
+func TestPassagesUnderWay(t *testing.T) {
+	const who = 7
+	synctest.Test(t, func(t *testing.T) {
+		p := cache.NewPassages(nil, time.Now, quiet)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		p.Keep(time.Hour)
+		<-p.Settled()
+		decide := func(d gate.Direction, opens bool) (known gate.Passages, end func(time.Time)) {
+			end = p.Decide(who, d, time.Now(), func(last gate.Passages) bool {
+				known = last
+				return opens
+			})
+			return known, end
+		}
+		first := time.Now()
+		known, refused := decide(gate.DirectionIn, false)
+		if known != (gate.Passages{}) || p.Last(who) != (gate.Passages{}) {
+			t.Errorf("refused: %+v, %+v", known, p.Last(who))
+		}
+		_, in := decide(gate.DirectionIn, true)
+		want := gate.Passages{In: first.UnixMilli()}
+		time.Sleep(time.Second)
+		if known, _ = decide(gate.DirectionIn, false); known != want {
+			t.Errorf("while the first opens: %+v, want %+v", known, want)
+		}
+		if p.Last(who+1) != (gate.Passages{}) {
+			t.Error("somebody else")
+		}
+		in(time.Time{})
+		refused(time.Now()) // says nothing: nobody was let in
+		if got := p.Last(who); got != (gate.Passages{}) {
+			t.Errorf("the first did not open: %+v", got)
+		}
+		in(time.Now()) // too late
+		if got := p.Last(who); got != (gate.Passages{}) {
+			t.Errorf("told twice: %+v", got)
+		}
+		_, in = decide(gate.DirectionIn, true)
+		time.Sleep(time.Second)
+		passed := time.Now()
+		in(passed)
+		want.In = passed.UnixMilli()
+		if got := p.Last(who); got != want {
+			t.Errorf("passed: %+v, want %+v", got, want)
+		}
+		time.Sleep(time.Second)
+		_, out := decide(gate.DirectionOut, true)
+		want.Out = time.Now().UnixMilli()
+		if got := p.Last(who); got != want {
+			t.Errorf("on the way out: %+v, want %+v", got, want)
+		}
+		p.Keep(0)
+		if got := p.Last(who); got != (gate.Passages{}) {
+			t.Errorf("no rule asks: %+v", got)
+		}
+		out(time.Now())
+
+		// A mistake in what decides leaves nothing locked and nobody under way.
+		p.Keep(time.Hour)
+		<-p.Settled()
+		func() {
+			defer func() { _ = recover() }()
+			p.Decide(who, gate.DirectionIn, time.Now(), func(gate.Passages) bool { panic("a mistake") })
+		}()
+		if got := p.Last(who); got.In != 0 {
+			t.Errorf("after a panic: %+v", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPassagesAtManyLanes: of lanes that decide at once on one code, one opens.
+func TestPassagesAtManyLanes(t *testing.T) {
+	p := cache.NewPassages(nil, time.Now, quiet)
+	p.Keep(time.Hour)
+	for who := range gate.Pseudonym(200) {
+		var opened atomic.Int32
+		var lanes sync.WaitGroup
+		for range 8 {
+			lanes.Go(func() {
+				opens := false
+				done := p.Decide(who, gate.DirectionIn, time.Now(), func(last gate.Passages) bool {
+					opens = last.In == 0
+					return opens
+				})
+				if opens {
+					opened.Add(1)
+					done(time.Now())
+				}
+			})
+		}
+		if lanes.Wait(); opened.Load() != 1 {
+			t.Fatalf("%d of 8 opened", opened.Load())
+		}
+	}
 }
 
 // A whole journal on the disk gives the same.

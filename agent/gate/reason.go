@@ -77,6 +77,7 @@ const (
 	ReasonUnsupportedDynamic Reason = "unsupported_dynamic" // looks like a one-minute VNeID code
 	ReasonStoreFault         Reason = "store_fault"         // the data could not be read: on_fault decides
 	ReasonRecordFault        Reason = "record_fault"        // the journal cannot be written: on_fault decides
+	ReasonRelayFault         Reason = "relay_fault"         // the relay did not obey: shown, never recorded as a reason
 )
 
 // Warnings of a card's own data (PAYLOADS §1, §2). They never refuse alone.
@@ -104,7 +105,7 @@ func Reasons() []Reason {
 		ReasonPartlyVaccinate, ReasonTested, ReasonNoFactCounts, ReasonNoRecord, ReasonNeedsExtras,
 		ReasonReservedKind, ReasonAmbiguous, ReasonFutureFact, ReasonDoubtfulCard, ReasonCardExpired,
 		ReasonClockUntrusted, ReasonStaleData, ReasonExpiredData, ReasonNoData, ReasonPolicyNotInForce, ReasonOutsideWindow,
-		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault,
+		ReasonUnreadable, ReasonUnsupported, ReasonUnsupportedDynamic, ReasonStoreFault, ReasonRecordFault, ReasonRelayFault,
 		ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
 		ReasonCardDataMismatch,
 		ReasonPassport, ReasonPassportMalformed, ReasonPassportUnknown, ReasonPassportForged, ReasonPassportUsage,

@@ -41,7 +41,7 @@ func (l *Lane) act(seen time.Time, o *Outcome) *gate.Receipt {
 			if l.o.OpenOnTimeout {
 				l.open(seen, o)
 			} else {
-				o.Shown = gate.Decision{Verdict: gate.ManualCheck}
+				o.Shown = toGuard(gate.ReasonRecordFault, o.Shown)
 			}
 			late.passage = l.passage(seen, o)
 		}
@@ -89,16 +89,36 @@ func (l *Lane) opened(o *Outcome, err error) {
 			s.Opened++
 		}
 	})
-	if o.Opened && o.Entry.HasSubject && l.o.Passages != nil {
+	if o.Opened {
 		// There is no door contact: who was opened for has passed.
 		now, _ := l.o.Clock.Reading()
-		l.o.Passages.Note(o.Entry.Subject, o.Entry.Direction, now)
+		l.passed(now)
 	}
 	if err != nil {
 		o.RelayFault = relayError
-		o.Shown = gate.Decision{Verdict: gate.ManualCheck}
+		o.Shown = toGuard(gate.ReasonRelayFault, o.Shown)
 		l.log.Error("allowed, but the relay did not open", "err", err)
 	}
+}
+
+// passed says what came of the opening under way: when they passed, or with the
+// zero time that they did not.
+func (l *Lane) passed(at time.Time) {
+	if l.passing != nil {
+		l.passing(at)
+		l.passing = nil
+	}
+}
+
+// toGuard is what is shown where the gate cannot open as it was decided: why it
+// cannot, and then why it would have.
+func toGuard(fault gate.Reason, d gate.Decision) gate.Decision {
+	shown := gate.Decision{Verdict: gate.ManualCheck, Class: d.Class}
+	shown.Add(fault)
+	for _, why := range d.ReasonList() {
+		shown.Add(why)
+	}
+	return shown
 }
 
 // passage says what followed an entry. Its number is not known here.

@@ -11,6 +11,7 @@ import (
 
 // handle takes one scan all the way.
 func (l *Lane) handle(scan gate.Scan) {
+	defer l.passed(time.Time{}) // whom nothing was opened for
 	entry, decision, read := l.decide(scan)
 	l.stats.count(func(s *Stats) {
 		s.Decisions[decision.Verdict]++
@@ -32,72 +33,129 @@ func (l *Lane) handle(scan gate.Scan) {
 	l.o.OnOutcome(o)
 }
 
+// inquiry is one scan while it is being decided.
+type inquiry struct {
+	who   shown
+	in    gate.Inputs
+	entry gate.Entry
+	fault error // the data could not be read
+	rules Rules
+}
+
+// asks says whether there is anybody to look up.
+func (q *inquiry) asks() bool {
+	return q.who.claim.Number.Valid() || q.who.passport.Proof != gate.ProofNone || q.who.pass.Proof != gate.ProofNone
+}
+
 // decide finds out who that is, what is known and what follows from it. The
 // payload is overwritten, at once or when the second half of a two-step scan
 // has come.
-func (l *Lane) decide(scan gate.Scan) (e gate.Entry, d gate.Decision, read gate.CredentialKind) {
-	now, level := l.o.Clock.Reading()
+func (l *Lane) decide(scan gate.Scan) (gate.Entry, gate.Decision, gate.CredentialKind) {
 	began := time.Now()
+	q := l.inquire(scan)
+	looked := time.Since(began)
+
+	began = time.Now()
+	decision, waited := l.judge(&q)
+	if decision.Verdict.Opens() && q.in.Pass.Single {
+		decision = l.spend(&q.in, q.who.pass.ID, q.rules, decision)
+	}
+	if !decision.Verdict.Opens() {
+		l.passed(time.Time{})
+	}
+	e := &q.entry
+	if q.fault == nil && q.rules != nil {
+		e.Needs = l.needs(&q.who, &q.in, &decision, q.rules)
+		e.Shadow = l.shadow(&q.in)
+	}
+	e.Decide = time.Since(began) - waited
+	if e.Lookup = waited; q.asks() {
+		e.Lookup += looked
+	}
+
+	if e.Needs != "" {
+		l.holdBack(e.Needs, scan.Payload)
+	} else {
+		clear(scan.Payload)
+	}
+	if q.rules != nil {
+		e.Policy = q.rules.Ref()
+	}
+	e.Verdict, e.Class = decision.Verdict, decision.Class
+	e.Reasons = slices.Clone(decision.ReasonList())
+	e.Inputs, e.DataAge = q.in, q.in.DataAge
+	return *e, decision, q.who.read
+}
+
+// inquire finds out who that is and what the data sets say; passages are asked
+// for when it is decided.
+func (l *Lane) inquire(scan gate.Scan) inquiry {
+	now, level := l.o.Clock.Reading()
 	who := shown{claim: gate.Claim{Kind: gate.KindUnreadable}, read: gate.KindUnreadable}
 	if !scan.Unreadable {
 		who = l.look(scan.Payload, now)
 	}
-	in := gate.Inputs{
-		Now: now.UnixMilli(), Direction: l.o.Direction, Credential: who.claim.Kind,
-		Flags: who.claim.Warnings, CardExpires: who.claim.Expires.Day(),
-		Passport: who.passport, Pass: who.pass.Pass, DataAge: -1, Clock: level,
+	q := inquiry{
+		who: who,
+		in: gate.Inputs{
+			Now: now.UnixMilli(), Direction: l.o.Direction, Credential: who.claim.Kind,
+			Flags: who.claim.Warnings, CardExpires: who.claim.Expires.Day(),
+			Passport: who.passport, Pass: who.pass.Pass, DataAge: -1, Clock: level,
+		},
+		entry: gate.Entry{
+			Time: now, Lane: l.o.Name, Direction: l.o.Direction, Credential: who.claim.Kind,
+			Clock: level, Decode: scan.Decode, Ref: who.ref,
+		},
 	}
-	entry := gate.Entry{
-		Time: now, Lane: l.o.Name, Direction: l.o.Direction, Credential: who.claim.Kind,
-		Clock: level, Decode: scan.Decode, Ref: who.ref,
-	}
-	l.name(&entry, &who)
-	var fault error
+	l.name(&q.entry, &who)
 	if who.claim.Number.Valid() {
 		facts, state, err := l.o.Facts.Facts(who.claim.Number, who.claim.Card)
-		in.Facts, in.DataAge, fault = facts, dataAge(state, now), err
-		entry.Data = slices.Clone(state.Sets[:min(state.N, gate.MaxSets)])
+		q.in.Facts, q.in.DataAge, q.fault = facts, dataAge(state, now), err
+		q.entry.Data = slices.Clone(state.Sets[:min(state.N, gate.MaxSets)])
 		l.setFault(gate.ReasonStoreFault, err)
 	}
-	in.Passages = l.lastPassages(&entry, &who)
-	if who.claim.Number.Valid() || who.passport.Proof != gate.ProofNone || who.pass.Proof != gate.ProofNone {
-		entry.Lookup = time.Since(began)
-	}
+	q.rules = l.o.Policy()
+	return q
+}
 
-	rules := l.o.Policy()
-	began = time.Now()
-	var decision gate.Decision
+// judge decides on somebody by their last passages, and waits once for those
+// that are not read back yet where the decision turns on them. Somebody for whom
+// it opens is passing from then on, for every lane, until [Lane.passed].
+func (l *Lane) judge(q *inquiry) (d gate.Decision, waited time.Duration) {
+	for asked := false; ; asked = true {
+		wait := false
+		decide := func(last gate.Passages) (opens bool) {
+			q.in.Passages = last
+			d = l.rule(q)
+			wait = !asked && last.Unknown && slices.Contains(d.ReasonList(), gate.ReasonPassagesUnknown)
+			return d.Verdict.Opens() && !wait
+		}
+		switch {
+		case l.o.Passages == nil:
+			decide(gate.Passages{})
+		case q.entry.HasSubject:
+			l.passing = l.o.Passages.Decide(q.entry.Subject, l.o.Direction, q.entry.Time, decide)
+		default:
+			// Who has a number or a pass and cannot be named, because the key is
+			// missing, may have passed at any time.
+			decide(gate.Passages{Unknown: q.who.claim.Number.Valid() || q.who.pass.ID != (pass.ID{})})
+		}
+		if !wait {
+			return d, waited
+		}
+		waited = l.awaitPassages()
+	}
+}
+
+// rule gives the decision on what is known, or what is to be done without any.
+func (l *Lane) rule(q *inquiry) gate.Decision {
 	switch {
-	case fault != nil:
-		decision = l.onFault(gate.ReasonStoreFault)
-	case rules != nil:
-		decision = rules.Decide(in)
-		if in.Passages.Unknown && slices.Contains(decision.ReasonList(), gate.ReasonPassagesUnknown) {
-			waited := l.awaitPassages()
-			entry.Lookup += waited
-			began = began.Add(waited)
-			in.Passages = l.lastPassages(&entry, &who)
-			decision = rules.Decide(in)
-		}
-		if decision.Verdict.Opens() && in.Pass.Single {
-			decision = l.spend(&in, who.pass.ID, rules, decision)
-		}
-		entry.Needs = l.needs(&who, &in, &decision, rules)
-		entry.Shadow = l.shadow(&in)
+	case q.fault != nil:
+		return l.onFault(gate.ReasonStoreFault)
+	case q.rules != nil:
+		return q.rules.Decide(q.in)
 	}
-	entry.Decide = time.Since(began)
-	if rules != nil {
-		entry.Policy = rules.Ref()
-	}
-	if entry.Needs != "" {
-		l.holdBack(entry.Needs, scan.Payload)
-	} else {
-		clear(scan.Payload)
-	}
-	entry.Verdict, entry.Class = decision.Verdict, decision.Class
-	entry.Reasons = slices.Clone(decision.ReasonList())
-	entry.Inputs, entry.DataAge = in, in.DataAge
-	return entry, decision, who.read
+	return gate.Decision{}
 }
 
 // name gives the entry its subject: whom the number names, or the pass that
@@ -111,18 +169,6 @@ func (l *Lane) name(e *gate.Entry, who *shown) {
 	case who.pass.ID != (pass.ID{}):
 		e.Subject, e.HasSubject = pseudo.OfPass(who.pass.ID), true
 	}
-}
-
-// lastPassages gives when somebody last passed. Who has a number or a pass and
-// cannot be named, because the key is missing, may have passed at any time.
-func (l *Lane) lastPassages(e *gate.Entry, who *shown) gate.Passages {
-	switch {
-	case l.o.Passages == nil:
-		return gate.Passages{}
-	case e.HasSubject:
-		return l.o.Passages.Last(e.Subject)
-	}
-	return gate.Passages{Unknown: who.claim.Number.Valid() || who.pass.ID != (pass.ID{})}
 }
 
 // awaitPassages waits until what can be known of passages is known, no longer

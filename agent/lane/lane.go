@@ -69,11 +69,15 @@ type Clock interface {
 }
 
 // Passages knows when people last passed the lanes of this box. Its methods are
-// called on the path of a person: they must not wait for a disk. Settled is
-// closed as soon as waiting makes nothing known any more that is not now.
+// called on the path of a person: they must not wait for a disk.
+//
+// Decide gives decide what is known of somebody's passages. If that opens, they
+// count as just passed this way, at that time, for every other lane, until done
+// is called with the time of the passage, or the zero time if there was none.
+// Settled is closed as soon as waiting makes nothing known any more that is not
+// now.
 type Passages interface {
-	Last(gate.Pseudonym) gate.Passages
-	Note(gate.Pseudonym, gate.Direction, time.Time)
+	Decide(who gate.Pseudonym, way gate.Direction, at time.Time, decide func(gate.Passages) (opens bool)) (done func(passed time.Time))
 	Settled() <-chan struct{}
 }
 
@@ -175,6 +179,7 @@ type Lane struct {
 	subjects subjects
 	faults   faults
 	held     held
+	passing  func(passed time.Time) // who is being opened for; nil: nobody who is to be known again
 }
 
 // New makes a lane. It touches no device.

@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"gateagent/agent/gate"
 	"gateagent/agent/lane"
+	"gateagent/agent/supervise"
 )
 
 // passages notes what it is told. While it has more to read back, nothing is
@@ -19,9 +21,11 @@ type passages struct {
 	last    map[gate.Pseudonym]gate.Passages
 	reading chan struct{} // nil: all has been read
 	failed  bool
+
+	underway []*passing
 }
 
-func (p *passages) Last(who gate.Pseudonym) gate.Passages {
+func (p *passages) Decide(who gate.Pseudonym, d gate.Direction, at time.Time, decide func(gate.Passages) bool) func(time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one, told := p.last[who]
@@ -31,7 +35,47 @@ func (p *passages) Last(who gate.Pseudonym) gate.Passages {
 	default:
 		one.Unknown = !told
 	}
+	for _, u := range p.underway {
+		if u.who == who {
+			one = u.after(one)
+		}
+	}
+	if !decide(one) {
+		return func(time.Time) {}
+	}
+	u := &passing{who, d, at}
+	p.underway = append(p.underway, u)
+	return func(passed time.Time) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.underway = slices.DeleteFunc(p.underway, func(x *passing) bool { return x == u })
+		if !passed.IsZero() {
+			p.last[who] = (&passing{who, d, passed}).after(p.last[who])
+		}
+	}
+}
+
+// passing is somebody on their way.
+type passing struct {
+	who gate.Pseudonym
+	way gate.Direction
+	at  time.Time
+}
+
+func (u *passing) after(one gate.Passages) gate.Passages {
+	if u.way == gate.DirectionIn {
+		one.In = u.at.UnixMilli()
+	} else {
+		one.Out = u.at.UnixMilli()
+	}
 	return one
+}
+
+// left counts the openings whose outcome was not told.
+func (p *passages) left() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.underway)
 }
 
 func (p *passages) Settled() <-chan struct{} {
@@ -48,16 +92,10 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-func (p *passages) Note(who gate.Pseudonym, d gate.Direction, at time.Time) {
+func (p *passages) note(who gate.Pseudonym, d gate.Direction, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one := p.last[who]
-	if d == gate.DirectionIn {
-		one.In = at.UnixMilli()
-	} else {
-		one.Out = at.UnixMilli()
-	}
-	p.last[who] = one
+	p.last[who] = (&passing{who, d, at}).after(p.last[who])
 }
 
 func TestPassagesAreCounted(t *testing.T) {
@@ -144,7 +182,7 @@ func TestPassagesNotReadBack(t *testing.T) {
 					go func() {
 						time.Sleep(tt.after)
 						if tt.wasIn {
-							seen.Note(annaIs, gate.DirectionIn, time.Now())
+							seen.note(annaIs, gate.DirectionIn, time.Now())
 						}
 						close(seen.reading)
 					}()
@@ -196,4 +234,99 @@ func TestNobodyCanBeNamed(t *testing.T) {
 			t.Error("who has no number has no passages that are not known")
 		}
 	})
+}
+
+// TestOneCodeAtTwoLanes: a code is shown at a second lane while the first is
+// still about to open for it. It is let in once, or at the second when the first
+// could not; what is recorded is what was decided by.
+func TestOneCodeAtTwoLanes(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		first   func(w *world) // what becomes of the first lane
+		after   time.Duration  // when the code is shown at the second
+		want    gate.Verdict   // there
+		opened  bool           // the first
+		waiting int64          // the passage the second knows of: when the code was shown at the first, or 0
+	}{
+		{"the journal takes its time", func(w *world) { w.journal.is(100*time.Millisecond, false, nil) }, 50 * time.Millisecond, gate.ManualCheck, true, 1},
+		{"the journal is too slow", func(w *world) { w.journal.is(time.Second, false, nil) }, 200 * time.Millisecond, gate.ManualCheck, false, 1},
+		{"it was too slow", func(w *world) { w.journal.is(time.Second, false, nil) }, 300 * time.Millisecond, gate.Allow, false, 0},
+		{"the journal has failed", func(w *world) { w.journal.is(0, false, errDisk) }, 10 * time.Millisecond, gate.Allow, false, 0},
+		{"the relay takes its time", func(w *world) { w.relay.delay = time.Second }, 500 * time.Millisecond, gate.ManualCheck, true, 1},
+		{"the relay has failed", func(w *world) { w.relay.fails(errDisk) }, 10 * time.Millisecond, gate.Allow, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				seen := &passages{last: map[gate.Pseudonym]gate.Passages{}}
+				rules := onceIn{gate.ManualCheck}
+				change := func(o *lane.Options) {
+					o.Passages, o.Policy = seen, func() lane.Rules { return rules }
+					o.EntryKey = func() (gate.Key, bool) { return gate.Key{7}, true }
+				}
+				a, b := newWorld(t, change), newWorld(t, change)
+				tt.first(a)
+				stopA, stopB := a.run(), b.run()
+				shown := time.Now().UnixMilli()
+				a.show(anna)
+				time.Sleep(tt.after)
+				b.show(anna)
+				time.Sleep(3 * time.Second)
+				first, second := a.last(), b.last()
+				if first.Opened != tt.opened || second.Entry.Verdict != tt.want || second.Opened != tt.want.Opens() {
+					t.Errorf("opened at the first %t; at the second %v, opened %t", first.Opened, second.Entry.Verdict, second.Opened)
+				}
+				if got := second.Entry.Inputs.Passages; got != (gate.Passages{In: tt.waiting * shown}) {
+					t.Errorf("the second decided by %+v", got)
+				}
+				for _, o := range []lane.Outcome{first, second} {
+					d := rules.Decide(o.Entry.Inputs)
+					if d.Verdict != o.Entry.Verdict || !slices.Equal(d.ReasonList(), o.Entry.Reasons) {
+						t.Errorf("%v %v; the inputs give %v %v", o.Entry.Verdict, o.Entry.Reasons, d.Verdict, d.ReasonList())
+					}
+				}
+				stopA()
+				stopB()
+				if n := seen.left(); n != 0 {
+					t.Errorf("%d are under way for ever", n)
+				}
+			})
+		})
+	}
+}
+
+// TestNobodyIsUnderWayForEver: whatever ends a scan ends what it holds.
+func TestNobodyIsUnderWayForEver(t *testing.T) {
+	seen := &passages{last: map[gate.Pseudonym]gate.Passages{}}
+	for name, tt := range map[string]struct {
+		change func(o *lane.Options)
+		code   string
+	}{
+		"a panic after the decision": {func(o *lane.Options) {
+			o.Shadow = func() lane.Rules { panic("a mistake") }
+		}, anna},
+		"a pass that is spent": {func(o *lane.Options) {
+			p := &proofs{stale: true, spent: map[[16]byte]bool{{'o', 'n', 'e'}: true}}
+			o.Proofs, o.Spend = p, p.use
+		}, "GP1:one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(o *lane.Options) {
+					o.Passages, o.Policy = seen, func() lane.Rules { return &book{known: true} }
+					o.EntryKey = func() (gate.Key, bool) { return gate.Key{7}, true }
+					tt.change(o)
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- supervise.Recovered(func() error { return w.lane.Run(ctx) }) }()
+				w.show(tt.code)
+				synctest.Wait()
+				if n := seen.left(); n != 0 || len(seen.last) != 0 {
+					t.Errorf("%d are under way, %v have passed", n, seen.last)
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
 }

@@ -130,6 +130,8 @@ func (l *Lane) look(payload []byte, now time.Time) shown {
 			s.passport = r.Passport
 			if s.passport.Matched = r.Holder.Matches(s.claim.Name, s.claim.Born); s.passport.Matched {
 				s.ref = l.held.ref()
+			} else {
+				s.passport = another(r.Passport)
 			}
 		}
 		l.held.drop()
@@ -138,6 +140,10 @@ func (l *Lane) look(payload []byte, now time.Time) shown {
 	}
 	return s
 }
+
+// another is what the bearer of a card shares of the passport of somebody else:
+// that one was shown. What it says is not theirs, and is not recorded with them.
+func another(p gate.Passport) gate.Passport { return gate.Passport{Proof: p.Proof, Why: p.Why} }
 
 // lookAtPassport verifies a passport. With the card of its holder held it is
 // the second half, and the scan is that of the card.

@@ -238,6 +238,10 @@ func TestTwoSteps(t *testing.T) {
 					if e.Credential != e.Inputs.Credential || e.Inputs.Passport.Matched != (e.Ref != 0) {
 						t.Errorf("inputs %+v", e.Inputs)
 					}
+					// Nothing of what another person's passport says is kept with a card.
+					if pp := e.Inputs.Passport; e.Credential == cccd && !pp.Matched && pp != (gate.Passport{Proof: pp.Proof}) {
+						t.Errorf("of somebody else: %+v", pp)
+					}
 				}
 			})
 		})

@@ -58,7 +58,7 @@ func ModuleOf(r gate.Reason) Module {
 	case gate.ReasonAntiPassback, gate.ReasonReentry, gate.ReasonPassagesUnknown:
 		return ModulePassback
 	case gate.ReasonClockUntrusted, gate.ReasonStaleData, gate.ReasonExpiredData, gate.ReasonNoData, gate.ReasonPolicyNotInForce,
-		gate.ReasonStoreFault, gate.ReasonRecordFault:
+		gate.ReasonStoreFault, gate.ReasonRecordFault, gate.ReasonRelayFault:
 		return ModuleData
 	case gate.ReasonDoubtfulCard, gate.ReasonCardExpired, gate.ReasonCardDataMismatch, gate.ReasonSexMismatch,
 		gate.ReasonBirthYearMismatch, gate.ReasonUnknownPlaceCode, gate.ReasonSixFields, gate.ReasonExtraFields:

@@ -229,13 +229,14 @@ func (f *finder) levels() {
 	}
 }
 
-// texts are the policy's own sentences; those of on_fault no rule gives.
+// texts are the policy's own sentences; those of faults no rule gives.
 func (f *finder) texts() {
 	without := defaultTexts()
 	for _, key := range slices.Sorted(maps.Keys(f.p.texts)) {
-		_, reason, _ := strings.Cut(key, "/")
+		_, why, _ := strings.Cut(key, "/")
+		reason := gate.Reason(why)
 		if f.said[key] || f.p.texts[key] == without[key] ||
-			reason == string(gate.ReasonStoreFault) || reason == string(gate.ReasonRecordFault) {
+			reason == gate.ReasonStoreFault || reason == gate.ReasonRecordFault || reason == gate.ReasonRelayFault {
 			continue
 		}
 		f.add(Unreachable, "texts."+key, "is never shown: nobody meets that outcome")

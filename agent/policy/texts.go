@@ -101,6 +101,7 @@ func defaultTexts() map[string]Text {
 		"MANUAL_CHECK/policy_not_in_force": oldData,
 		"MANUAL_CHECK/store_fault":         fault,
 		"MANUAL_CHECK/record_fault":        fault,
+		"MANUAL_CHECK/relay_fault":         {"Cổng không mở được. Vui lòng gặp nhân viên.", "The gate does not open. Please see the guard."},
 		"DENY":                             {"Chưa đủ điều kiện qua cổng. Vui lòng gặp nhân viên.", "You cannot pass for now. Please see the guard."},
 		"DENY/card_expired":                {"Thẻ đã hết hạn. Vui lòng gặp nhân viên.", "Your card has expired. Please see the guard."},
 		"DENY/closed":                      {"Hiện đang ngoài giờ mở cửa. Mời quý khách quay lại sau.", "It is outside the opening hours. Please come back later."},

@@ -72,6 +72,7 @@ var reasonWords = map[gate.Reason]Text{
 	gate.ReasonUnsupportedDynamic: {"mã động trên điện thoại, không kiểm tra được ở đây", "a one-minute code on a phone that cannot be checked here"},
 	gate.ReasonStoreFault:         {"không đọc được dữ liệu", "the data could not be read"},
 	gate.ReasonRecordFault:        {"không ghi được nhật ký", "the journal could not be written"},
+	gate.ReasonRelayFault:         {"cổng không mở được", "the gate could not be opened"},
 
 	gate.ReasonSexMismatch:       {"giới tính không khớp số định danh", "the sex does not fit the number"},
 	gate.ReasonBirthYearMismatch: {"năm sinh không khớp số định danh", "the year of birth does not fit the number"},
