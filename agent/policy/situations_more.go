@@ -214,7 +214,37 @@ func (w *world) hours() (rows []situation) {
 	return rows
 }
 
-// dates are the edges of the policies' dates and of announced levels.
+// firstOpen gives the first moment from an instant on at which the house is
+// open by a policy; ok is false where it is open then already, or not within a
+// year.
+func (w *world) firstOpen(p *Policy, at time.Time) (open time.Time, ok bool) {
+	isOpen := func(t time.Time) bool {
+		m := p.moment(t.UnixMilli(), gate.ClockCentral, gate.ClockFloor)
+		return p.open(&m)
+	}
+	if isOpen(at) {
+		return open, false
+	}
+	minutes := []int{0} // the morning of a working day, where windows are none
+	for _, x := range p.hours.Open {
+		minutes = append(minutes, int(x.Start))
+	}
+	slices.Sort(minutes)
+	local := at.In(p.zone)
+	for day := range 400 {
+		for _, minute := range slices.Compact(minutes) {
+			t := time.Date(local.Year(), local.Month(), local.Day()+day, 0, minute, 0, 0, p.zone)
+			if !t.Before(at) && isOpen(t) {
+				return t, true
+			}
+		}
+	}
+	return open, false
+}
+
+// dates are the edges of the policies' dates and of announced levels and, where
+// the house is shut then, the first moment after it that somebody may come in:
+// hours would hide what has changed.
 func (w *world) dates() (rows []situation) {
 	var all []time.Time
 	for _, p := range w.policies {
@@ -225,6 +255,13 @@ func (w *world) dates() (rows []situation) {
 		}
 		for _, c := range p.changes {
 			all = append(all, c.From.Add(-time.Second), c.From)
+		}
+	}
+	for _, at := range slices.Clone(all) {
+		for _, p := range w.policies {
+			if open, ok := w.firstOpen(p, at); ok {
+				all = append(all, open)
+			}
 		}
 	}
 	all = append(all, w.at)

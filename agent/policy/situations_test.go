@@ -159,3 +159,54 @@ func TestSituationsShowPassportsAndPasses(t *testing.T) {
 		}
 	}
 }
+
+// TestSituationsShowALevelWhereTheHouseIsShut: a level that begins at night is
+// seen on those who come in when the house is open again, and on the holidays
+// not before they are over.
+func TestSituationsShowALevelWhereTheHouseIsShut(t *testing.T) {
+	doc, err := policy.Default().Marshal(policy.Header{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse := func(levels string) *policy.Policy {
+		t.Helper()
+		var whole map[string]any
+		if err := json.Unmarshal(doc, &whole); err != nil {
+			t.Fatal(err)
+		}
+		whole["level"] = 2
+		whole["hours"] = json.RawMessage(`{"open":[{"weekdays":["tue","wed","sun"],"from":"08:30","to":"17:30"},{"weekdays":["fri"],"from":"22:00","to":"02:00"}],
+			"holidays":"closed","outside":{"GREEN":"DENY","YELLOW":"DENY","RED":"DENY","UNKNOWN":"DENY","PASS":"MANUAL_CHECK"}}`)
+		whole["holidays"] = []string{"2027-04-13", "2027-04-14"}
+		whole["levels"] = json.RawMessage(levels)
+		b, err := json.Marshal(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := policy.ParseDraft(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := parse(`[]`)
+	for _, tt := range []struct{ name, from, seen string }{
+		{"a day on which the house is shut", "2027-03-15T00:00:00+07:00", "YELLOW, 2027-03-16 08:30:00"},
+		{"in the evening", "2027-03-16T17:30:00+07:00", "YELLOW, 2027-03-17 08:30:00"},
+		{"while it is open", "2027-03-16T12:00:00+07:00", "YELLOW, 2027-03-16 12:00:00"},
+		{"after midnight of an open night", "2027-03-13T01:00:00+07:00", "YELLOW, 2027-03-13 01:00:00"},
+		{"before holidays", "2027-04-12T00:00:00+07:00", "YELLOW, 2027-04-16 22:00:00"},
+	} {
+		q := parse(`[{"from":"` + tt.from + `","level":3}]`)
+		var seen []string
+		for s := range policy.Situations(p, q) {
+			if s.Decide(p).Verdict == gate.Allow && s.Decide(q).Verdict == gate.AllowNotice && strings.HasPrefix(s.What, "YELLOW, ") &&
+				!strings.HasSuffix(s.What, "on the way out") {
+				seen = append(seen, s.What)
+			}
+		}
+		if len(seen) != 1 || seen[0] != tt.seen {
+			t.Errorf("%s: seen by %q, want %q", tt.name, seen, tt.seen)
+		}
+	}
+}
