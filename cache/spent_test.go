@@ -77,56 +77,68 @@ func TestSpentOnce(t *testing.T) {
 	}
 }
 
-// TestSpentExpires: what has expired is dropped a day later, by a clock that
-// can be believed.
-func TestSpentExpires(t *testing.T) {
+// TestSpentWhateverTheClockSays: a clock that is believed and wrong for a while
+// does not make a pass good again, however many others are spent meanwhile.
+func TestSpentWhateverTheClockSays(t *testing.T) {
 	start := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	var now time.Time
-	o := cachetest.SpentOptions(t.TempDir())
-	o.Now = func() time.Time { return now }
-	s := openSpent(t, o)
-	spend(t, s, 1, start)
-	now = start.Add(23 * time.Hour)
-	spend(t, s, 2, start.AddDate(1, 0, 0))
-	if !s.Known(cachetest.PassID(1)) {
-		t.Error("dropped within the day")
-	}
-	now = time.Time{}
-	spend(t, s, 3, start.AddDate(1, 0, 0))
-	if !s.Known(cachetest.PassID(1)) {
-		t.Error("dropped without knowing the time")
-	}
-	now = start.Add(25 * time.Hour)
-	spend(t, s, 4, start.AddDate(1, 0, 0))
-	if s.Known(cachetest.PassID(1)) || !s.Known(cachetest.PassID(2)) {
-		t.Error("the wrong ones were dropped")
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if st := openSpent(t, o).Status(); st.Passes != 3 {
-		t.Errorf("%+v", st)
+	for name, wrong := range map[string]time.Duration{"two days": 48 * time.Hour, "a year": 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			now := start
+			o := cachetest.SpentOptions(t.TempDir())
+			o.Now = func() time.Time { return now }
+			s := openSpent(t, o)
+			spend(t, s, 1, start.Add(4*time.Hour))
+			now = start.Add(wrong)
+			for n := range uint64(50) {
+				spend(t, s, 10+n, now.Add(time.Hour))
+			}
+			now = start.Add(time.Minute)
+			if spend(t, s, 1, start.Add(4*time.Hour)) {
+				t.Error("it is good again")
+			}
+			must(t, s.Close())
+			if again := openSpent(t, o); again.Status().Passes != 51 || spend(t, again, 1, start.Add(4*time.Hour)) {
+				t.Errorf("it is good after a restart: %+v", again.Status())
+			}
+		})
 	}
 }
 
+// TestSpentIsBounded: a full file drops what expired first, more than a day ago
+// by a clock that can be believed.
 func TestSpentIsBounded(t *testing.T) {
 	start := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	now := start
 	o := cachetest.SpentOptions(t.TempDir())
-	o.MaxPasses, o.Now = 3, func() time.Time { return now }
+	o.MaxPasses, o.Now = 16, func() time.Time { return now }
 	s := openSpent(t, o)
-	for n := range uint64(3) {
-		spend(t, s, n, start)
+	for n := range uint64(16) {
+		spend(t, s, n, start.Add(time.Duration(n)*time.Minute))
 	}
-	if fresh, err := s.Spend(cachetest.PassID(9), passUntil); fresh || !errors.Is(err, cache.ErrFull) {
-		t.Errorf("%t, %v", fresh, err)
+	refused := func(why string) {
+		t.Helper()
+		if fresh, err := s.Spend(cachetest.PassID(99), passUntil); fresh || !errors.Is(err, cache.ErrFull) {
+			t.Errorf("%s: %t, %v", why, fresh, err)
+		}
 	}
+	refused("full")
 	if spend(t, s, 1, start) {
 		t.Error("spent twice when full")
 	}
+	now = start.Add(23 * time.Hour)
+	refused("expired within the day")
+	now = time.Time{}
+	refused("without knowing the time")
 	now = start.Add(25 * time.Hour)
-	if !spend(t, s, 9, passUntil) || s.Status().Passes != 1 {
+	if !spend(t, s, 20, passUntil) || s.Status().Passes != 15 || s.Known(cachetest.PassID(0)) || s.Known(cachetest.PassID(1)) || !s.Known(cachetest.PassID(2)) {
 		t.Errorf("after they expired: %+v", s.Status())
+	}
+	if !spend(t, s, 21, passUntil) || s.Status().Passes != 16 { // there is room
+		t.Errorf("%+v", s.Status())
+	}
+	must(t, s.Close())
+	if again := openSpent(t, o); again.Status().Passes != 16 || again.Known(cachetest.PassID(0)) || !again.Known(cachetest.PassID(2)) {
+		t.Errorf("after a restart: %+v", again.Status())
 	}
 }
 

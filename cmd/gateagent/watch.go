@@ -363,6 +363,8 @@ func (b *box) lookAtPassages() {
 		b.say("passages", health.Degraded, health.PassagesUnknown, s.Fault.Error())
 	case !s.Gap.IsZero():
 		b.say("passages", health.Degraded, health.PassagesUnknown, "before "+s.Gap.Format(time.RFC3339))
+	case !s.Crowded.IsZero():
+		b.say("passages", health.Degraded, health.PassagesUnknown, "too many people before "+s.Crowded.Format(time.RFC3339))
 	default:
 		b.ok("passages")
 	}
