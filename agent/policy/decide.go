@@ -16,7 +16,7 @@ import "gateagent/agent/gate"
 //     passages, lists. The strictest wins and all reasons are kept.
 //
 // BLOCK survives every step: what blocks does not stop blocking because
-// something else is broken.
+// something else is broken, unknown or cannot be read.
 func (p *Policy) Decide(in gate.Inputs) gate.Decision {
 	return p.decide(&in, nil)
 }
@@ -96,13 +96,16 @@ func (p *Policy) judgePerson(cred credential, in *gate.Inputs, m *moment, w *wei
 	switch {
 	case found.class == gate.Block:
 	case cred.nobody():
-		found = finding{class: gate.Unknown, reason: gate.ReasonAmbiguous}
+		found = finding{class: gate.Unknown, reason: gate.ReasonAmbiguous, unread: found.unread}
 	case in.DataAge < 0:
 		// A set is missing: what another one says about the person may not
 		// be all there is to say.
-		found = finding{class: gate.Unknown, reason: gate.ReasonNoData}
+		found = finding{class: gate.Unknown, reason: gate.ReasonNoData, unread: found.unread}
 	}
 	p.upgrade(in, &found, m, w)
+	if found.unread != "" && found.unread != found.reason {
+		w.note(found.unread)
+	}
 	w.begin(found.class, p.action.verdict(found.class, w.level), found.reason)
 	w.ignoredFuture = found.ignoredFuture
 	if cred.nobody() {
@@ -111,7 +114,9 @@ func (p *Policy) judgePerson(cred credential, in *gate.Inputs, m *moment, w *wei
 	if w.listing.alert && found.class == gate.Block && w.verdict != gate.DenyAlert {
 		w.turn(gate.DenyAlert, gate.ReasonDenyList)
 	}
-	if w.listing.lets.has(found.class) && found.class != gate.Block {
+	// Of whom there is more to know than is known, or not even who they are, a
+	// list that lets in may be the lesser part of what there is to say.
+	if w.listing.lets.has(found.class) && found.class != gate.Block && found.unread == "" && !cred.nobody() {
 		w.turn(gate.Allow, gate.ReasonListed)
 	}
 }

@@ -127,7 +127,7 @@ func expect(kind int, age int, found, extras bool, level int, clock gate.ClockLe
 	haveData, canTell := dataAge >= 0, clock == gate.ClockRTC || clock == gate.ClockNTP || clock == gate.ClockCentral
 
 	class := gate.Red
-	if !found || extras || kind > 5 {
+	if !found {
 		class = gate.Unknown
 	} else {
 		active := kind == 4 && (!canTell || age >= 0)
@@ -135,7 +135,7 @@ func expect(kind int, age int, found, extras bool, level int, clock gate.ClockLe
 		switch {
 		case active || confined:
 			class = gate.Block
-		case !canTell || !haveData:
+		case extras || kind > 5 || !canTell || !haveData: // extras: there are some, and not here
 			class = gate.Unknown
 		case kind == 1 && age >= 14:
 			class = gate.Green

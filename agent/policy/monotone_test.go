@@ -98,6 +98,11 @@ func TestMonotoneFacts(t *testing.T) {
 						compare("a booster", func(y *scanned) { y.last = n }, true, false)
 					}
 				}
+				if s.positive == none && s.kind != 4 {
+					compare("a positive result on the day of the recovery", func(y *scanned) {
+						y.positive = max(s.word(2), s.recovered, 0)
+					}, false, true)
+				}
 				if s.recovered == none && s.kind != 2 {
 					compare("a recovery", func(y *scanned) { y.recovered = 1 }, true, false)
 				}
@@ -147,7 +152,9 @@ func TestMonotonePassports(t *testing.T) {
 			for i := range shown {
 				for k := range shown {
 					a, b := &shown[i], &shown[k]
-					if dosed(a) && dosed(b) && a.of == b.of && a.dose < b.dose && b.ppDay >= 0 && b.ppDay <= a.ppDay {
+					// A third dose is written over three, too, by whoever wrote the second over two.
+					written := a.of == b.of || b.dose > 2 && b.dose == b.of && a.of < b.of
+					if dosed(a) && dosed(b) && written && a.dose < b.dose && b.ppDay >= 0 && b.ppDay <= a.ppDay {
 						pairs = append(pairs, pair{i, k})
 					}
 					// The same dose, later.

@@ -50,7 +50,7 @@ type testimony struct {
 // Whoever shows a second dose has had a first, at least three weeks before by
 // every vaccine's schedule. So a dose after the first makes YELLOW from its own
 // day on: a second dose never hurts. One that does not count yet makes GREEN
-// only where the series was completed before it.
+// only where the series was completed before it: a booster never hurts either.
 func (p *Policy) passportSays(pp *gate.Passport, m *moment) testimony {
 	age := int64(m.today) - int64(pp.Day)
 	switch {
@@ -82,10 +82,14 @@ func (p *Policy) passportSays(pp *gate.Passport, m *moment) testimony {
 	return testimony{lacks: gate.ReasonPassportNothing}
 }
 
-// doseSays judges a dose that was given age days ago.
+// doseSays judges a dose that was given age days ago. A booster is a dose beyond
+// those of its series (3/2, 2/1), or the third and last or a later one (3/3): so
+// the EU writes boosters after a series of two, and whoever had a third dose had
+// two before it, long enough ago, in whatever series.
 func (p *Policy) doseSays(pp *gate.Passport, age int64) testimony {
 	days, longest := int64(p.params.DoseDays), int64(p.params.MaxDoseAge)
-	completes, booster := pp.Dose >= pp.Of, pp.Dose > pp.Of
+	completes := pp.Dose >= pp.Of
+	booster := pp.Dose > pp.Of || completes && pp.Dose > 2
 	switch {
 	case age < 0:
 		return testimony{lacks: gate.ReasonFutureFact}

@@ -135,6 +135,9 @@ func plainVariants(r *rules) (all []variant) {
 	add("extras missing", func(s *scanned) { s.missing = true })
 	more("extras that say nothing", func(*scanned) {})
 	more("beyond", func(s *scanned) { s.beyond = true })
+	more("positive, beyond", func(s *scanned) { s.positive, s.beyond = 1, true })
+	more("in quarantine, beyond", func(s *scanned) { s.confined, s.beyond = 0, true })
+	more("recovered since, beyond", func(s *scanned) { s.positive, s.recovered, s.beyond = 2, 1, true })
 	doses := []int{-1, 0, 1, r.dose - 1, r.dose, r.dose + 1, 364, 365, 366, 1000}
 	for _, n := range doses {
 		more(fmt.Sprintf("first dose %d", n), func(s *scanned) { s.first = n })
@@ -146,6 +149,9 @@ func plainVariants(r *rules) (all []variant) {
 		more(fmt.Sprintf("recovered %d", n), func(s *scanned) { s.recovered = n })
 		more(fmt.Sprintf("positive %d", n), func(s *scanned) { s.positive = n })
 		more(fmt.Sprintf("positive %d, recovered 1", n), func(s *scanned) { s.positive, s.recovered = n, 1 })
+		more(fmt.Sprintf("positive %d, recovered that day", n), func(s *scanned) { s.positive, s.recovered = n, n })
+		more(fmt.Sprintf("recovered %d, tested positive an hour ago", n),
+			func(s *scanned) { s.recovered, s.tests = n, []tested{{true, true, 60}} })
 		more(fmt.Sprintf("quarantine %d", n), func(s *scanned) { s.confined = n })
 	}
 	for _, pcr := range []bool{true, false} {
@@ -206,7 +212,7 @@ func plainVariants(r *rules) (all []variant) {
 }
 
 // doses are doses of passports: of one, of two, of three and boosters.
-var doses = [...]struct{ dose, of int }{{0, 2}, {1, 0}, {1, 1}, {2, 1}, {1, 2}, {2, 2}, {3, 2}, {1, 3}, {2, 3}, {3, 3}}
+var doses = [...]struct{ dose, of int }{{0, 2}, {1, 0}, {1, 1}, {2, 1}, {1, 2}, {2, 2}, {3, 2}, {1, 3}, {2, 3}, {3, 3}, {3, 4}, {4, 4}}
 
 // doseDays are the days of a dose at which something may turn.
 func (r *rules) doseDays() []int {
@@ -264,6 +270,9 @@ func passportVariants(r *rules) (all []variant) {
 		more("on deny", func(s *scanned) { s.lists = []listed{{"deny", true}} })
 		more("on staff", func(s *scanned) { s.lists = []listed{{r.staff, true}} })
 		more("beyond", func(s *scanned) { s.beyond = true })
+	more("positive, beyond", func(s *scanned) { s.positive, s.beyond = 1, true })
+	more("in quarantine, beyond", func(s *scanned) { s.confined, s.beyond = 0, true })
+	more("recovered since, beyond", func(s *scanned) { s.positive, s.recovered, s.beyond = 2, 1, true })
 		more("first dose 40, completed 1", func(s *scanned) { s.first, s.completed = 40, 1 })
 		more("positive 1", func(s *scanned) { s.positive = 1 })
 		more("tested", func(s *scanned) { s.tests = []tested{{true, false, 60}} })

@@ -56,6 +56,9 @@ func defaultOrder() []Row {
 type finding struct {
 	class  gate.Class
 	reason gate.Reason
+	// unread says why there is more to know than is known; empty where there
+	// is not.
+	unread gate.Reason
 	// ignoredFuture is true when a fact lies after today and did not count.
 	ignoredFuture bool
 }
@@ -149,7 +152,9 @@ func (p *Policy) paint(f *gate.Facts, m *moment) (pic picture) {
 			}
 		}
 	}
-	if pic.has[positive] && pic.has[recovered] && pic.age[recovered] <= pic.age[positive] &&
+	// A recovery ends what was found on days before it. One of the same day may
+	// have been written down before the sample was taken.
+	if pic.has[positive] && pic.has[recovered] && pic.age[recovered] < pic.age[positive] &&
 		(!m.known || pic.age[recovered] >= 0) {
 		pic.has[positive] = false // recovered since
 	}
@@ -165,25 +170,15 @@ func (p *picture) dose(a aspect, age int64) {
 	}
 }
 
-// judge applies the rules to the facts of one person.
+// judge applies the rules to the facts of one person. What blocks decides on
+// what is known, however much more there may be to know; only who is not blocked
+// by it is UNKNOWN where that could turn the rest.
 func (p *Policy) judge(f *gate.Facts, m *moment, l *listing) finding {
-	switch {
-	case !f.Found:
+	if !f.Found {
 		return finding{class: gate.Unknown, reason: gate.ReasonNoRecord}
-	case f.Word.Extras() && !f.HasExtras, f.HasExtras && f.Extras.Beyond:
-		if l.block {
-			return finding{class: gate.Block, reason: gate.ReasonDenyList}
-		}
-		// There is more to know than is known, and it may turn all the rest.
-		return finding{class: gate.Unknown, reason: gate.ReasonNeedsExtras}
-	case f.Word.Kind() > gate.FactQuarantine:
-		if l.block {
-			return finding{class: gate.Block, reason: gate.ReasonDenyList}
-		}
-		return finding{class: gate.Unknown, reason: gate.ReasonReservedKind}
 	}
 	pic := p.paint(f, m)
-	found := finding{class: gate.Red, reason: gate.ReasonNoFactCounts}
+	found := finding{class: gate.Red, reason: gate.ReasonNoFactCounts, unread: unread(f)}
 	for _, row := range p.order {
 		met, future := p.meets(row, f, &pic, m, l)
 		if met {
@@ -192,15 +187,31 @@ func (p *Policy) judge(f *gate.Facts, m *moment, l *listing) finding {
 		}
 		found.ignoredFuture = found.ignoredFuture || future
 	}
-	if found.class != gate.Block && !m.known {
+	switch {
+	case found.class == gate.Block:
+	case found.unread != "":
+		found.class, found.reason = gate.Unknown, found.unread
+	case !m.known:
 		// Not even "nothing counts" can be said by a clock that cannot tell
 		// whether the data are of today or of last year.
-		return finding{class: gate.Unknown, reason: gate.ReasonClockUntrusted}
+		found.class, found.reason = gate.Unknown, gate.ReasonClockUntrusted
 	}
 	if found.class != gate.Red && found.class != gate.Yellow {
 		found.ignoredFuture = false // it would have changed nothing
 	}
 	return found
+}
+
+// unread says why the facts are not all that central has said about a person;
+// empty where they are.
+func unread(f *gate.Facts) gate.Reason {
+	switch {
+	case f.Word.Extras() && !f.HasExtras, f.HasExtras && f.Extras.Beyond:
+		return gate.ReasonNeedsExtras
+	case f.Word.Kind() > gate.FactQuarantine:
+		return gate.ReasonReservedKind
+	}
+	return ""
 }
 
 // meets says whether a person meets a row, and whether a fact that lies in the

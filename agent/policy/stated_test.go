@@ -46,7 +46,7 @@ func everythingRules() rules {
 	r.dose, r.oldest, r.recovered, r.pcr, r.antigen = 21, 365, 90, 72, 48
 	r.soft, r.hard = 12*3600, 36*3600
 	r.blocks, r.alerts, r.manual, r.notice = []string{"watch", "banned"}, []string{"deny"}, []string{"escort"}, []string{"press"}
-	r.staff, r.staffClasses, r.staffLevels = "staff", []gate.Class{gate.Yellow, gate.Red}, []int{1, 2, 3}
+	r.staff, r.staffClasses, r.staffLevels = "staff", []gate.Class{gate.Yellow, gate.Red, gate.Unknown}, []int{1, 2, 3}
 	r.in, r.out, r.reentry, r.forgive, r.interval = notice, manual, manual, 60, 10
 	r.doubtful, r.expired, r.qrqg, r.outside = notice, manual, manual, deny
 	r.order = []gate.Reason{"quarantine", "positive", "deny_list", "recovered", "vaccinated", "tested", "partly_vaccinated"}

@@ -55,7 +55,7 @@ type account struct {
 	strict        int
 	basis         gate.Reason
 	ahead         bool
-	turned, found [16]gate.Reason
+	turned, found [32]gate.Reason
 	nTurned       int
 	nFound        int
 }
@@ -162,6 +162,10 @@ func (r *rules) meets(s *scanned) outcome {
 	a := account{}
 	a.class, a.basis, a.ahead = r.person(s)
 	r.passport(s, &a)
+	more := hidden(s)
+	if more != "" && a.basis != more {
+		a.note(more)
+	}
 	a.strict = r.table[a.class][s.level-1]
 	a.least(nobody, manual, "ambiguous")
 	if a.class == gate.Block {
@@ -170,7 +174,7 @@ func (r *rules) meets(s *scanned) outcome {
 		}
 	}
 	staff := told && r.staff != "" && r.on(s, r.staff)
-	if staff && slices.Contains(r.staffClasses, a.class) && slices.Contains(r.staffLevels, s.level) {
+	if staff && !nobody && more == "" && slices.Contains(r.staffClasses, a.class) && slices.Contains(r.staffLevels, s.level) {
 		a.set(allow, "listed")
 	}
 	a.guard(!told, "clock_untrusted")

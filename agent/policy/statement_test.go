@@ -208,16 +208,29 @@ func (r *rules) record(s *scanned, told bool) (class gate.Class, why gate.Reason
 	if !s.found {
 		return gate.Unknown, "no_record", false
 	}
-	shut := r.on(s, r.blocks...) || r.on(s, r.alerts...)
-	hidden := s.missing || s.extras && s.beyond
-	switch {
-	case shut && (hidden || s.kind > 5):
-		return gate.Block, "deny_list", false
-	case hidden:
-		return gate.Unknown, "needs_extras", false
-	case s.kind > 5:
-		return gate.Unknown, "reserved_kind", false
+	class, why, ahead = r.known(s, told)
+	if more := hidden(s); more != "" && class != gate.Block {
+		return gate.Unknown, more, false
 	}
+	return class, why, ahead
+}
+
+// hidden says why there is more to know of somebody than the box can tell.
+func hidden(s *scanned) gate.Reason {
+	switch {
+	case !s.found:
+		return ""
+	case s.missing, s.extras && s.beyond:
+		return "needs_extras"
+	case s.kind > 5:
+		return "reserved_kind"
+	}
+	return ""
+}
+
+// known is the class by what the box can tell.
+func (r *rules) known(s *scanned, told bool) (class gate.Class, why gate.Reason, ahead bool) {
+	shut := r.on(s, r.blocks...) || r.on(s, r.alerts...)
 	first, completed, last, recovered, positive, confined, tests := none, none, none, none, none, none, []tested(nil)
 	if s.extras {
 		first, completed, last, recovered, positive, confined, tests =
@@ -233,8 +246,8 @@ func (r *rules) record(s *scanned, told bool) (class gate.Class, why gate.Reason
 	if !told { // what lies ahead by that clock may well be past
 		ill, well = latestOf(positives...), latestOf(s.word(2), recovered)
 	}
-	if ill != none && well != none && well <= ill && (!told || well >= 0) {
-		ill = none // recovered since
+	if ill != none && well != none && well < ill && (!told || well >= 0) {
+		ill = none // recovered on a later day
 	}
 	done, oldest := oldestOf(s.word(1), completed), oldestOf(s.word(1), s.word(3), first, completed, last)
 	youngest := newestOf(s.word(1), s.word(3), first, completed, last)
@@ -297,7 +310,8 @@ func (r *rules) vouched(s *scanned) (class gate.Class, lacks gate.Reason) {
 			return gate.ClassNone, "future_fact"
 		}
 		all, before := s.dose >= s.of, s.dose > 1
-		works := s.ppDay >= r.dose || s.dose > s.of
+		third := all && s.dose > 2 // by any name a booster, or worth one
+		works := s.ppDay >= r.dose || s.dose > s.of || third
 		fresh := r.oldest == 0 || s.ppDay <= r.oldest
 		if all && works && fresh {
 			return gate.Green, ""
