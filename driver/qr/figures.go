@@ -21,27 +21,25 @@ type Figures struct {
 func (s *sampler) figures(t *symbology.Template, light bool) Figures {
 	n := s.n
 	var dark, bright, narrowDark, narrowBright mean
-	for y := range n {
-		for x := range n {
-			i := y*n + x
-			switch t.Kinds[i] {
-			case symbology.Finder:
-				// The middles of the patterns and their rings are wide; the ring
-				// between is not.
-				d := min(ring(x, y), ring(n-1-x, y), ring(x, n-1-y))
-				if d <= 1 {
-					dark.add(s.value[i])
-				}
-			case symbology.Timing:
-				if t.Dark[i] {
-					narrowDark.add(s.value[i])
-				} else {
-					narrowBright.add(s.value[i])
-				}
+	// The middles of the finder patterns are wide.
+	for _, at := range [...]int{3*n + 3, 3*n + n - 4, (n-4)*n + 3} {
+		for y := -n; y <= n; y += n {
+			for x := -1; x <= 1; x++ {
+				dark.add(s.value[at+y+x])
 			}
-			if t.Kinds[i] == symbology.Data && s.dark[i] < 0 {
-				bright.add(s.value[i])
-			}
+		}
+	}
+	for i := 8; i < n-8; i++ { // the timing patterns are not
+		to := &narrowBright
+		if i%2 == 0 {
+			to = &narrowDark
+		}
+		to.add(s.value[6*n+i])
+		to.add(s.value[i*n+6])
+	}
+	for i, k := range t.Kinds {
+		if k == symbology.Data && s.dark[i] < 0 {
+			bright.add(s.value[i])
 		}
 	}
 	f := Figures{Light: 255 - bright.value(), Contrast: max(dark.value()-bright.value(), 0)}
@@ -57,10 +55,6 @@ func (s *sampler) figures(t *symbology.Template, light bool) Figures {
 	}
 	return f
 }
-
-// ring is how far a module is from the middle of the finder pattern at the
-// origin, in modules.
-func ring(x, y int) int { return max(absInt(x-3), absInt(y-3)) }
 
 type mean struct {
 	sum float64

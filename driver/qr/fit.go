@@ -168,6 +168,7 @@ const (
 	maxReach     = versionReach + symbology.MaxVersion/reachShare
 	worthFitting = 0.35 // score of finder and timing patterns before the fit
 	wellPlaced   = 0.8  // score at which the far corner need not be sought
+	surelyTimed  = 0.7  // score of timing patterns that only the right version has
 	cornerReach  = .16  // how far off the far corner may be, of the symbol's side
 )
 
@@ -264,9 +265,13 @@ func (f *fitter) guess(t *triple, expected int) {
 		return
 	}
 	top := float32(0)
+	m.n = symbology.Size(estimate)
+	if s, timing := f.sideScores(&m); expected == 0 && timing >= surelyTimed && s >= wellPlaced {
+		least, most = estimate, estimate // no other fits its timing patterns
+	}
 	for v := least; v <= most; v++ {
 		m.n = symbology.Size(v)
-		s := f.sideScore(&m)
+		s, _ := f.sideScores(&m)
 		top = max(top, s)
 		f.guesses = append(f.guesses, guess{v, m.quad, s})
 	}
@@ -278,10 +283,13 @@ func (f *fitter) guess(t *triple, expected int) {
 	slices.SortStableFunc(f.guesses, func(a, b guess) int { return cmp.Compare(b.score, a.score) })
 }
 
-// sideScore is the score of finder and timing patterns.
-func (f *fitter) sideScore(m *model) float32 {
+// sideScores is the score of finder and timing patterns, and of the latter alone.
+func (f *fitter) sideScores(m *model) (both, timing float32) {
 	marks := f.marksOf(symbology.Version(m.n))
-	return f.patch.score(m, marks.points[:marks.finders+marks.timing])
+	finders := f.patch.score(m, marks.points[:marks.finders])
+	timing = f.patch.score(m, marks.points[marks.finders:marks.finders+marks.timing])
+	n, k := float32(marks.finders), float32(marks.timing)
+	return (finders*n + timing*k) / (n + k), timing
 }
 
 // corner seeks the far corner alone.

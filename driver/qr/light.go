@@ -9,6 +9,7 @@ type light struct {
 	w, h          int // of the plane
 	cell          int // pixels a side
 	columns, rows int
+	step          int       // of the rows that are measured
 	mean, scale   []float32 // of each cell's square; scale is 1/(deviation + few)
 	sum, sq       []float32 // of each cell, then of five cells below each other
 	row           []float32 // scratch: mean and scale along a row of pixels
@@ -51,13 +52,20 @@ func (l *light) add(y int, row []float32) {
 	for i := range l.columns {
 		part := row[:min(l.cell, len(row))]
 		row = row[len(part):]
-		var sum, sq float32
+		// In two sums, neither of which waits for the other.
+		var sum, sq, sum2, sq2 float32
+		for ; len(part) >= 4; part = part[4:] {
+			sum += part[0] + part[1]
+			sq += part[0]*part[0] + part[1]*part[1]
+			sum2 += part[2] + part[3]
+			sq2 += part[2]*part[2] + part[3]*part[3]
+		}
 		for _, v := range part {
 			sum += v
 			sq += v * v
 		}
-		l.sum[at+i] += sum
-		l.sq[at+i] += sq
+		l.sum[at+i] += sum + sum2
+		l.sq[at+i] += sq + sq2
 	}
 }
 

@@ -69,17 +69,25 @@ func (p *patch) cut(g *frame.Gray, w window, module, keep float32, light bool) b
 			continue
 		}
 		row := g.Pix[(p.top+y)*g.Stride+p.left:][:len(out)]
-		flip := uint8(0)
-		if !light {
-			flip = 255
+		shades := &darkOnLight
+		if light {
+			shades = &lightOnDark
 		}
 		for x, v := range row {
-			out[x] = float32(int32(v ^ flip))
+			out[x] = shades[v]
 		}
 	}
 	p.reach = int(normReach*module/float32(p.scale) + 0.5)
 	return true
 }
+
+// darkOnLight and lightOnDark are the darkness of each shade of grey.
+var darkOnLight, lightOnDark = func() (dark, light [256]float32) {
+	for v := range 256 {
+		dark[v], light[v] = float32(255-v), float32(v)
+	}
+	return dark, light
+}()
 
 // takeLight measures the light, once dark is there.
 func (p *patch) takeLight() {

@@ -63,6 +63,8 @@ const (
 	restFits = 0.33
 	// worthTrying is the score at which a model is tried before it is fitted well.
 	worthTrying = 0.7
+	// sharp is the score of a code that needs nothing but its place.
+	sharp = 0.85
 	// inView is the least score at which an unread symbol is said to be a code
 	// all the same.
 	inView = 0.62
@@ -120,6 +122,14 @@ func (r *reader) search(g *frame.Gray) {
 	if r.done() || len(r.kept) > maxKept {
 		return
 	}
+	small := g.Width*g.Height <= enlargeUpTo
+	if small && r.onlyTiny() {
+		r.passEnlarged(g)
+		small = false
+		if r.done() {
+			return
+		}
+	}
 	r.passBlocks(g)
 	noisy := len(r.scanner.raw) >= busyHits
 	if noisy {
@@ -140,10 +150,26 @@ func (r *reader) search(g *frame.Gray) {
 	if len(r.kept) > paired && !r.done() {
 		r.readPairs(g)
 	}
-	if g.Width*g.Height <= enlargeUpTo && !r.done() {
-		enlarge(&r.scaled, g, enlargeBy)
-		r.pass(g, &r.scaled, window{}, 1/float32(enlargeBy), &r.close, &r.again)
+	if small && !r.done() {
+		r.passEnlarged(g)
 	}
+}
+
+// onlyTiny says whether no finder was found but such of hardly more than a pixel
+// a module.
+func (r *reader) onlyTiny() bool {
+	for i := range r.kept {
+		if r.kept[i].module > tinyModule {
+			return false
+		}
+	}
+	return true
+}
+
+// passEnlarged looks at a larger picture.
+func (r *reader) passEnlarged(g *frame.Gray) {
+	enlarge(&r.scaled, g, enlargeBy)
+	r.pass(g, &r.scaled, window{}, 1/float32(enlargeBy), &r.close, &r.again)
 }
 
 // done says whether a code was read, or one was seen that is beyond help.
@@ -181,6 +207,7 @@ func (r *reader) seek(g, picture *frame.Gray, w window, factor float32, how way)
 const (
 	enlargeBy   = 3
 	enlargeUpTo = 1 << 17 // pixels
+	tinyModule  = 1.5     // pixels
 	// Half the size takes out noise and textures; without either, and without
 	// a finder, nothing new is seen in it.
 	busyHits      = 1300
@@ -314,9 +341,11 @@ func (r *reader) readTriple(g *frame.Gray, t *triple) (code Code, far [2]float32
 }
 
 // strive reads a symbol that cheap means do not read: bent, and with all means.
-// What fits badly is tried bent first.
+// What fits badly, or as a whole worse than along its sides, is tried bent first.
 func (r *reader) strive(m *model, score float32) (s symbology.Symbol, ok bool) {
-	if score >= wellPlaced {
+	placed := score >= wellPlaced
+	flat := placed && score >= flatShare*r.fitter.guesses[0].score
+	if flat {
 		if s, ok = r.decodeHard(m); ok {
 			return s, true
 		}
@@ -325,7 +354,13 @@ func (r *reader) strive(m *model, score float32) (s symbology.Symbol, ok bool) {
 		r.bends--
 		bent := *m
 		if r.fitter.bendTo(&bent) > score+bendGain {
-			if s, ok = r.decodeAs(&bent, sharpenings[:], take); !ok {
+			s, ok = r.decodeAs(&bent, sharpenings[:], take)
+			if !ok && placed && !flat {
+				if s, ok = r.decodeHard(m); ok {
+					return s, true
+				}
+			}
+			if !ok {
 				s, ok = r.decodeHard(&bent)
 			}
 			if ok {
@@ -334,7 +369,7 @@ func (r *reader) strive(m *model, score float32) (s symbology.Symbol, ok bool) {
 			return s, ok
 		}
 	}
-	if score >= wellPlaced {
+	if flat {
 		return s, false
 	}
 	return r.decodeHard(m)
@@ -356,6 +391,11 @@ func (r *reader) fitAndDecode(t *triple) (m model, score float32, s symbology.Sy
 		score = r.fitter.patch.score(&m, r.fitter.marksOf(symbology.Version(m.n)).points)
 	}
 	for cornered := false; ; cornered = true {
+		if score >= sharp {
+			if s, ok = r.decodeAs(&m, sharpenings[:1], takeFast); ok {
+				return m, score, s, true
+			}
+		}
 		if score >= worthTrying {
 			if s, ok = r.decodeAs(&m, sharpenings[:2], take); ok {
 				return m, score, s, true
@@ -392,6 +432,7 @@ const (
 	lookShare  = 3       // and besides, a part of the picture
 	maxEfforts = 4       // symbols that equaliser and erasures are tried on
 	maxBends   = 3
+	flatShare  = 0.9  // of what the sides score: where the whole scores less, it is bent
 	bendGain   = 0.03 // how much better a bent model must be to be believed
 )
 

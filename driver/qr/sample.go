@@ -22,17 +22,20 @@ func (s *sampler) grow(n int) {
 }
 
 // take measures each module at nine places about its middle, weighted 1-2-1
-// both ways; at five of them in a hurry.
+// both ways; at five of them, or one, in a hurry.
 func (s *sampler) take(p *patch, m *model, fast bool) {
 	n := m.n
 	s.grow(n)
 	spread := float32(0.28)
-	if m.module() < 1.7 {
-		spread = 0.15
-	}
 	count, weight := 9, float32(1)/16
-	if fast {
+	small := m.module() < 1.7
+	switch {
+	case small && fast:
+		count, weight = 1, float32(1)/4 // four pixels are in it
+	case fast:
 		count, weight = 5, float32(1)/12
+	case small:
+		spread = 0.15
 	}
 	// Within a module, and from one to its neighbours, the perspective is as
 	// good as straight.
@@ -108,7 +111,10 @@ func (m *model) sides(x, y int, spread float32) (rx, ry, dx, dy float32) {
 // takes off the mean of the square of 2·reach+1 modules about it.
 func (s *sampler) sharpen(k float32, reach int) {
 	n := s.n
-	for y := range n {
+	if k == 0 {
+		copy(s.sharp, s.value)
+	}
+	for y := 0; y < n && k != 0; y++ {
 		up, down := max(y-1, 0)*n, min(y+1, n-1)*n
 		for x := range n {
 			v := s.value[y*n+x]
@@ -123,9 +129,21 @@ func (s *sampler) sharpen(k float32, reach int) {
 func (s *sampler) level(reach int) {
 	n := s.n
 	integral(s.sums, s.sharp, n)
+	w, side := n+1, 2*reach+1
 	for y := range n {
-		for x := range n {
-			s.dark[y*n+x] = s.sharp[y*n+x] - boxMean(s.sums, n, x, y, reach)
+		in, out := s.sharp[y*n:(y+1)*n], s.dark[y*n:(y+1)*n]
+		top, bottom := max(y-reach, 0), min(y+reach+1, n)
+		upper, lower := s.sums[top*w:(top+1)*w], s.sums[bottom*w:(bottom+1)*w]
+		k := 1 / float32((bottom-top)*side)
+		x := 0
+		for ; x < reach; x++ {
+			out[x] = in[x] - boxMean(s.sums, n, x, y, reach)
+		}
+		for ; x+reach < n; x++ {
+			out[x] = in[x] - k*(lower[x+reach+1]-upper[x+reach+1]-lower[x-reach]+upper[x-reach])
+		}
+		for ; x < n; x++ {
+			out[x] = in[x] - boxMean(s.sums, n, x, y, reach)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func shrinkQuarter(to, g *frame.Gray) {
 	}
 }
 
-// enlarge makes k×k pixels of each, k at most 4, interpolated.
+// enlarge makes k×k pixels of each, k 2 or 3, interpolated.
 func enlarge(to, g *frame.Gray, k int) {
 	to.Reset(g.Width*k, g.Height*k)
 	// Pixel i of k lies (2i+1-k)/2k from the middle of the one it comes of;
@@ -89,6 +89,7 @@ func enlarge(to, g *frame.Gray, k int) {
 	unit := uint32(2 * k)
 	round := unit * unit / 2
 	share := 1<<20/(unit*unit) + 1 // instead of dividing, and as exact
+	aside := uint32(k - 1)         // the weight of the pixel left of the first, right of the last
 	for y := range to.Height {
 		row, next, weight := y/k, y/k, uint32(0)
 		if off := 2*(y%k) + 1 - k; off > 0 {
@@ -97,22 +98,24 @@ func enlarge(to, g *frame.Gray, k int) {
 			next, weight = max(row-1, 0), uint32(-off)
 		}
 		a, b := g.Row(row), g.Row(next)
+		b = b[:len(a)]
 		out := to.Row(y)
-		last := len(a) - 1
-		for i := range k {
-			off := 2*i + 1 - k
-			side, w := 0, uint32(0)
-			if off > 0 {
-				side, w = 1, uint32(off)
-			} else if off < 0 {
-				side, w = -1, uint32(-off)
+		left := uint32(a[0])*(unit-weight) + uint32(b[0])*weight
+		here, right := left, left
+		for x := range a {
+			if x+1 < len(a) {
+				right = uint32(a[x+1])*(unit-weight) + uint32(b[x+1])*weight
 			}
-			for x := range a {
-				n := min(max(x+side, 0), last)
-				here := uint32(a[x])*(unit-weight) + uint32(b[x])*weight
-				there := uint32(a[n])*(unit-weight) + uint32(b[n])*weight
-				out[x*k+i] = uint8((here*(unit-w) + there*w + round) * share >> 20)
+			own := here*(unit-aside) + round
+			first, last := uint8((own+left*aside)*share>>20), uint8((own+right*aside)*share>>20)
+			if k == 3 {
+				_ = out[2]
+				out[0], out[1], out[2] = first, uint8((here*unit+round)*share>>20), last
+			} else {
+				out[0], out[1] = first, last
 			}
+			out = out[k:]
+			left, here = here, right
 		}
 	}
 }

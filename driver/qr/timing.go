@@ -115,7 +115,7 @@ func (f *fitter) alongRails(t *triple, g *guess) {
 	if !m.solve() {
 		return
 	}
-	if s := f.sideScore(&m); s > g.score {
+	if s, _ := f.sideScores(&m); s > g.score {
 		g.quad, g.score = m.quad, s
 	}
 }

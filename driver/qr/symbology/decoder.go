@@ -1,8 +1,11 @@
 package symbology
 
+import "math"
+
 // Decoder decodes grids. It keeps buffers and is not safe for concurrent use.
 type Decoder struct {
 	templates [MaxVersion + 1]*Template
+	masks     [8][maskPeriod * maskPeriod]byte // 1 where a mask turns over
 	corrector *corrector
 	words     []byte    // as read, interleaved
 	doubt     []float32 // how sure the least sure bit of each was
@@ -24,7 +27,17 @@ type restored struct {
 }
 
 // NewDecoder makes a Decoder.
-func NewDecoder() *Decoder { return &Decoder{corrector: newCorrector()} }
+func NewDecoder() *Decoder {
+	d := &Decoder{corrector: newCorrector()}
+	for mask := range d.masks {
+		for i := range d.masks[mask] {
+			if masked(mask, i%maskPeriod, i/maskPeriod) {
+				d.masks[mask][i] = 1
+			}
+		}
+	}
+	return d
+}
 
 // Template gives what all symbols of a version have in common. It is made at
 // the first call and must not be changed.
@@ -100,52 +113,27 @@ func (d *Decoder) Decode(g Grid, effort Effort) (Symbol, error) {
 	return Symbol{}, err
 }
 
-// read takes the codewords off the grid: two columns at a time from the right,
-// up and down in turn, past everything that is not data (§7.7.3), the mask
-// taken off.
+// read takes the codewords off the grid, the mask taken off.
 func (d *Decoder) read(g Grid, t *Template, mask int, mirror bool) {
-	n := g.N
+	right, down := 1, t.N
+	if mirror {
+		right, down = down, right
+	}
+	cells := &d.masks[mask]
 	d.words, d.doubt = d.words[:0], d.doubt[:0]
-	total := codewordCount(t.Version)
-	word, doubt, bits := byte(0), float32(0), 0
-	up := true
-	for right := n - 1; right > 0; right -= 2 {
-		if right == 6 {
-			right = 5 // the timing pattern has this column
-		}
-		for i := range n {
-			y := i
-			if up {
-				y = n - 1 - i
+	for order := t.order; len(order) >= 8; order = order[8:] {
+		word, doubt := byte(0), uint32(math.MaxUint32)
+		for _, s := range order[:8] {
+			v := g.Dark[int(s.x)*right+int(s.y)*down]
+			bit := cells[s.cell]
+			if v > 0 {
+				bit ^= 1
 			}
-			for x := right; x >= right-1; x-- {
-				if t.Kinds[y*n+x] != Data {
-					continue
-				}
-				v := g.Dark[y*n+x]
-				if mirror {
-					v = g.Dark[x*n+y]
-				}
-				dark := v > 0
-				if v < 0 {
-					v = -v
-				}
-				if bits == 0 || v < doubt {
-					doubt = v
-				}
-				word <<= 1
-				if dark != masked(mask, x, y) {
-					word |= 1
-				}
-				if bits++; bits == 8 {
-					if len(d.words) < total {
-						d.words, d.doubt = append(d.words, word), append(d.doubt, doubt)
-					}
-					bits = 0
-				}
-			}
+			word = word<<1 | bit
+			// Numbers without their sign are in the order of their bits.
+			doubt = min(doubt, math.Float32bits(v)&math.MaxInt32)
 		}
-		up = !up
+		d.words, d.doubt = append(d.words, word), append(d.doubt, math.Float32frombits(doubt))
 	}
 }
 

@@ -22,7 +22,17 @@ type Template struct {
 	// Centres are the rows and columns of alignment patterns, see
 	// [AlignmentCentres].
 	Centres []int
+	order   []step // the modules of the codewords as they are read
 }
+
+// step is the module of one bit of a codeword.
+type step struct {
+	x, y uint8
+	cell uint8 // of a mask: they repeat every maskPeriod rows and columns
+}
+
+// maskPeriod is a period of all masks, both ways.
+const maskPeriod = 12
 
 // NewTemplate lays out a version, 1 to 40.
 func NewTemplate(version int) *Template {
@@ -75,7 +85,33 @@ func NewTemplate(version int) *Template {
 			set(i/3, n-11+i%3, VersionBit, dark)
 		}
 	}
+	t.walk()
 	return t
+}
+
+// walk lists the modules of the codewords: two columns at a time from the right,
+// up and down in turn, past everything that is not data (§7.7.3).
+func (t *Template) walk() {
+	n, bits := t.N, 8*codewordCount(t.Version)
+	t.order = make([]step, 0, bits)
+	up := true
+	for right := n - 1; right > 0; right -= 2 {
+		if right == 6 {
+			right = 5 // the timing pattern has this column
+		}
+		for i := range n {
+			y := i
+			if up {
+				y = n - 1 - i
+			}
+			for x := right; x >= right-1; x-- {
+				if t.Kinds[y*n+x] == Data && len(t.order) < bits {
+					t.order = append(t.order, step{uint8(x), uint8(y), uint8(y%maskPeriod*maskPeriod + x%maskPeriod)})
+				}
+			}
+		}
+		up = !up
+	}
 }
 
 func abs(v int) int { return max(v, -v) }
