@@ -84,6 +84,10 @@ func readCard(f *fields) (gate.Claim, bool) {
 		return gate.Claim{}, false
 	}
 	shown := cardName(c.name)
+	flags := c.flags | checkNumber(gate.Number(c.number), c.born.Year, c.sex)
+	if first, _ := birthRange(c.born); c.issued.Valid() && c.issued.Day() < first.Day() {
+		flags |= gate.FlagIssuedEarly
+	}
 	return gate.Claim{
 		Kind: c.kind,
 		// A copy, so that the claim does not keep the whole payload alive.
@@ -93,7 +97,7 @@ func readCard(f *fields) (gate.Claim, bool) {
 		Expires:  expiry(c.born, c.issued),
 		Name:     shown,
 		Card:     CardText(shown, c.born, c.issued),
-		Warnings: c.flags | checkNumber(gate.Number(c.number), c.born.Year, c.sex),
+		Warnings: flags,
 	}, true
 }
 
@@ -132,10 +136,11 @@ func cardSex(s string) sex {
 	return unknownSex
 }
 
-// cardName gives the name as it may be shown, or nothing when it holds what no
-// name holds (invisible or direction-changing characters) or is too long.
+// cardName gives the name as it may be shown, every kind of space in it a plain
+// one, or nothing when it holds what no name holds (invisible or
+// direction-changing characters) or is too long.
 func cardName(s string) string {
-	s = strings.TrimSpace(s)
+	s = strings.TrimSpace(strings.Map(plainSpace, s))
 	if len(s) > maxName {
 		return ""
 	}
@@ -145,6 +150,15 @@ func cardName(s string) string {
 		}
 	}
 	return strings.Clone(s)
+}
+
+// plainSpace folds the spaces of word processors and phones: no-break, narrow,
+// ideographic and the rest. A line separator is none.
+func plainSpace(r rune) rune {
+	if unicode.Is(unicode.Zs, r) {
+		return ' '
+	}
+	return r
 }
 
 // renewalAges are the birthdays at which a card has to be renewed (Law on
@@ -161,18 +175,28 @@ func expiry(born, issued gate.Date) gate.Date {
 	if born.IsZero() || !issued.Valid() {
 		return gate.Date{}
 	}
-	// The later the birth, the later each renewal, so the latest birth date
-	// that fits gives the latest expiry; only at the two-year rule may an
-	// earlier one reach the next age, hence both ends are tried.
 	first, last := birthRange(born)
-	a, b := expiryOf(first, issued), expiryOf(last, issued)
-	if a.IsZero() || b.IsZero() {
+	// The earliest birth is the first for which no renewal is left.
+	if expiryOf(first, issued).IsZero() {
 		return gate.Date{}
 	}
-	if a.Day() > b.Day() {
-		return a
+	// The later the birth, the later each renewal, but for the two-year rule:
+	// one day too late, and the age before it is the next. So the latest expiry
+	// comes with the last day or with the last that the rule still helps, which
+	// a 29 February may put a day earlier.
+	latest := expiryOf(last, issued)
+	for _, age := range renewalAges {
+		helped := birthday(issued, graceYears-age)
+		for _, b := range [...]gate.Date{helped, dayBefore(helped)} {
+			if b.Day() < first.Day() || b.Day() > last.Day() {
+				continue
+			}
+			if e := expiryOf(b, issued); e.Day() > latest.Day() {
+				latest = e
+			}
+		}
 	}
-	return b
+	return latest
 }
 
 func expiryOf(born, issued gate.Date) gate.Date {
@@ -201,5 +225,10 @@ func birthRange(d gate.Date) (first, last gate.Date) {
 // reaches it on 1 March in other years.
 func birthday(born gate.Date, age int) gate.Date {
 	t := time.Date(born.Year+age, time.Month(born.Month), born.DayOfMonth, 0, 0, 0, 0, time.UTC)
+	return gate.Date{Year: t.Year(), Month: int(t.Month()), DayOfMonth: t.Day()}
+}
+
+func dayBefore(d gate.Date) gate.Date {
+	t := time.Date(d.Year, time.Month(d.Month), d.DayOfMonth-1, 0, 0, 0, 0, time.UTC)
 	return gate.Date{Year: t.Year(), Month: int(t.Month()), DayOfMonth: t.Day()}
 }

@@ -73,14 +73,9 @@ func clean(payload []byte) (string, gate.ClaimFlags) {
 	if len(payload) > gate.MaxPayload {
 		return "", 0
 	}
-	// Engines and some printed codes end the text with one of these.
-	if n := len(payload); n > 0 && bytes.IndexByte([]byte("\r\n\x00"), payload[n-1]) >= 0 {
-		payload = payload[:n-1]
-	}
-	// Some health-insurance cards are filled up with NUL behind their end mark.
-	if short := bytes.TrimRight(payload, "\x00"); bytes.HasSuffix(short, []byte("|$")) {
-		payload = short
-	}
+	// Engines, phones and printed codes begin or end the text with these, CR and
+	// LF together, NUL by the dozen.
+	payload = bytes.TrimRight(bytes.TrimPrefix(payload, []byte("\ufeff")), "\r\n\x00\t ")
 	switch {
 	case len(payload) == 0, !utf8.Valid(payload):
 		return "", 0

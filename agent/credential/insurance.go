@@ -32,12 +32,16 @@ type insurance struct {
 	sex          sex
 }
 
+// minInsuranceFields: number, name, birth date and sex, whatever they say. A
+// number and two letters are no card.
+const minInsuranceFields = 4
+
 // splitInsurance takes a text apart, or says that it is something else. What
-// follows the name may be missing or unreadable: the order of the rest is known
-// from few cards.
+// follows the name may be unreadable, and behind the sex missing: the order of
+// the rest is known from few cards.
 func splitInsurance(f *fields) (insurance, bool) {
 	number, name := strings.TrimSpace(f.at[0]), strings.TrimSpace(f.at[1])
-	if f.n < 2 || !isInsuranceNumber(number) || !isHex(name) && (name != noValue || f.n < 3) {
+	if f.n < minInsuranceFields || !isInsuranceNumber(number) || !isHex(name) && name != noValue {
 		return insurance{}, false
 	}
 	i := insurance{number: number, name: hexName(name)}

@@ -37,6 +37,11 @@ func splitNational(f *fields) (national, bool) {
 	if !ok || !isDocumentNumber(n.number) {
 		return national{}, false
 	}
+	// A short health-insurance card has six fields, too: its date is none of the
+	// decision's form.
+	if !strings.Contains(f.at[2], "-") && isInsuranceNumber(n.number) && (isHex(n.name) || n.name == noValue) {
+		return national{}, false
+	}
 	n.born = born
 	n.masked = starred || strings.Contains(n.number, "*")
 	switch strings.TrimSpace(f.at[3]) {

@@ -94,6 +94,7 @@ const (
 	ReasonControlChars Reason = "control_chars"
 	// The national QR with the number of an old nine-digit card or of a passport.
 	ReasonOtherNumber Reason = "other_number"
+	ReasonIssuedEarly Reason = "issued_before_birth"
 	// What the card says is not what central has for its number (check bits).
 	ReasonCardDataMismatch Reason = "card_data_mismatch"
 )
@@ -115,5 +116,6 @@ func Reasons() []Reason {
 		ReasonPassRevoked, ReasonPassSpent, ReasonPassElsewhere,
 		ReasonListed, ReasonClosed, ReasonAntiPassback, ReasonReentry, ReasonPassagesUnknown,
 		ReasonMasked, ReasonProxy, ReasonPersonalCode, ReasonControlChars, ReasonOtherNumber,
+		ReasonIssuedEarly,
 	}
 }

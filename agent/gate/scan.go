@@ -130,11 +130,12 @@ const (
 	FlagProxy        // declared by somebody else for its bearer
 	FlagControlChars // refused because of control characters in it
 	FlagOtherNumber  // the number of an old card or a passport: it names nobody who is known by the personal number
+	FlagIssuedEarly  // issued before its bearer was born
 )
 
 var flagReasons = [...]Reason{
 	ReasonSexMismatch, ReasonBirthYearMismatch, ReasonUnknownPlaceCode, ReasonSixFields, ReasonExtraFields,
-	ReasonMasked, ReasonProxy, ReasonControlChars, ReasonOtherNumber,
+	ReasonMasked, ReasonProxy, ReasonControlChars, ReasonOtherNumber, ReasonIssuedEarly,
 }
 
 // Has says whether all bits of f are set.

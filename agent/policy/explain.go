@@ -61,7 +61,8 @@ func ModuleOf(r gate.Reason) Module {
 		gate.ReasonStoreFault, gate.ReasonRecordFault, gate.ReasonRelayFault:
 		return ModuleData
 	case gate.ReasonDoubtfulCard, gate.ReasonCardExpired, gate.ReasonCardDataMismatch, gate.ReasonSexMismatch,
-		gate.ReasonBirthYearMismatch, gate.ReasonUnknownPlaceCode, gate.ReasonSixFields, gate.ReasonExtraFields:
+		gate.ReasonBirthYearMismatch, gate.ReasonUnknownPlaceCode, gate.ReasonSixFields, gate.ReasonExtraFields,
+		gate.ReasonIssuedEarly:
 		return ModuleCard
 	case gate.ReasonPassport, gate.ReasonPassportMalformed, gate.ReasonPassportUnknown, gate.ReasonPassportForged,
 		gate.ReasonPassportUsage, gate.ReasonPassportEarly, gate.ReasonPassportExpired, gate.ReasonPassportRevoked,

@@ -84,6 +84,7 @@ var reasonWords = map[gate.Reason]Text{
 	gate.ReasonPersonalCode:      {"mã cá nhân thay cho thẻ", "a personal code in place of the card"},
 	gate.ReasonControlChars:      {"mã có ký tự điều khiển", "control characters in the code"},
 	gate.ReasonOtherNumber:       {"mã mang số CMND cũ hoặc hộ chiếu, không phải số định danh", "the number of an old card or a passport, not the personal number"},
+	gate.ReasonIssuedEarly:       {"ngày cấp thẻ trước ngày sinh", "the card was issued before its bearer was born"},
 	gate.ReasonCardDataMismatch:  {"thông tin trên thẻ khác với hồ sơ", "the card says other than the record"},
 }
 
