@@ -97,17 +97,15 @@ type message struct {
 
 var errMessage = errors.New("not a signed pass")
 
-// read takes the text of a code apart as far as the signed message. One CR, LF
-// or NUL at the end is dropped: some engines send it.
+// read takes the text of a code apart as far as the signed message. A byte order
+// mark before it and CR, LF, NUL and tabs behind it are dropped: some engines
+// send them.
 func read(text []byte) (message, error) {
-	rest, ok := bytes.CutPrefix(text, []byte(Prefix))
+	rest, ok := bytes.CutPrefix(bytes.TrimPrefix(text, []byte("\ufeff")), []byte(Prefix))
 	if !ok || len(text) > maxText {
 		return message{}, errMessage
 	}
-	if n := len(rest); n > 0 && bytes.IndexByte([]byte("\r\n\x00"), rest[n-1]) >= 0 {
-		rest = rest[:n-1]
-	}
-	b, err := base45.Decode(rest)
+	b, err := base45.Decode(bytes.TrimRight(rest, "\r\n\x00\t"))
 	if err != nil || len(b) == 0 || b[0] != tagSign1 {
 		return message{}, errMessage
 	}

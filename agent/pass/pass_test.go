@@ -104,7 +104,10 @@ func TestEachReason(t *testing.T) {
 		{"lower case", strings.ToLower(good), at, "gate-1", gate.ReasonPassMalformed},
 		{"cut off", good[:len(good)-3], at, "gate-1", gate.ReasonPassMalformed},
 		{"something behind it", good + "000", at, "gate-1", gate.ReasonPassMalformed},
-		{"two line feeds", good + "\n\n", at, "gate-1", gate.ReasonPassMalformed},
+		{"line ends and NUL behind it", good + "\r\n\x00\x00", at, "gate-1", ""},
+		{"a byte order mark before it", "\ufeff" + good, at, "gate-1", ""},
+		{"a line feed before it", "\n" + good, at, "gate-1", gate.ReasonPassMalformed},
+		{"twice", good + "\r\n" + good, at, "gate-1", gate.ReasonPassMalformed},
 		{"longer than a code", good + strings.Repeat("0", maxText), at, "gate-1", gate.ReasonPassMalformed},
 		{"another algorithm", flip(5), at, "gate-1", gate.ReasonPassMalformed},
 		{"another key's id", flip(8), at, "gate-1", gate.ReasonPassUnknown},
@@ -466,7 +469,7 @@ func FuzzVerify(f *testing.F) {
 		if !bytes.Equal(text, before) {
 			t.Fatal("the text was changed")
 		}
-		if r.Proof == gate.ProofGood && !known[strings.TrimRight(string(text), "\r\n\x00")] {
+		if r.Proof == gate.ProofGood && !known[strings.TrimRight(strings.TrimPrefix(string(text), "\ufeff"), "\r\n\x00\t")] {
 			t.Fatalf("%q is good", text)
 		}
 	})

@@ -137,21 +137,18 @@ func Read(text []byte) (Message, error) {
 	return ParseMessage(plain)
 }
 
-// Unprefix gives what follows "HC1:". Engines and some printed codes end the
-// text with CR, LF or NUL, of which one is dropped; a blank is a digit here and
-// stays.
+// Unprefix gives what follows "HC1:". What engines and printed codes put before
+// and behind a text is dropped: a byte order mark; CR, LF, NUL and tabs. A blank
+// is a digit here and stays.
 func Unprefix(text []byte) ([]byte, error) {
 	if len(text) > gate.MaxPayload {
 		return nil, errors.New("longer than a code can be")
 	}
-	rest, ok := bytes.CutPrefix(text, []byte(Prefix))
+	rest, ok := bytes.CutPrefix(bytes.TrimPrefix(text, []byte("\ufeff")), []byte(Prefix))
 	if !ok {
 		return nil, fmt.Errorf("does not begin with %q", Prefix)
 	}
-	if n := len(rest); n > 0 && bytes.IndexByte([]byte("\r\n\x00"), rest[n-1]) >= 0 {
-		rest = rest[:n-1]
-	}
-	return rest, nil
+	return bytes.TrimRight(rest, "\r\n\x00\t"), nil
 }
 
 // Why a passport that can be read does not count.

@@ -400,3 +400,19 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// TestUnprefix: what engines put round a text is dropped, a blank is a digit.
+func TestUnprefix(t *testing.T) {
+	for text, want := range map[string]string{
+		"HC1:6BF": "6BF", "HC1:6BF\r\n": "6BF", "HC1:6BF\x00\x00\x00\r": "6BF", "\ufeffHC1:6BF\t": "6BF", "HC1:6BF ": "6BF ", "HC1:6B\rF\n": "6B\rF", "HC1:": "",
+	} {
+		if got, err := Unprefix([]byte(text)); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "HC2:6BF", "\nHC1:6BF", "hc1:6BF"} {
+		if got, err := Unprefix([]byte(text)); err == nil {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
