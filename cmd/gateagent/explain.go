@@ -206,6 +206,9 @@ type account struct {
 	found
 	// policy is the one that the entry names; nil where it is not at hand.
 	policy *policy.Policy
+	// draft is the file of the policy, where that says no version and so does
+	// not prove to be the one that the entry names.
+	draft string
 	// inForce is the policy in force now, where an agent was asked.
 	inForce gate.PolicyRef
 	asked   bool
@@ -224,7 +227,7 @@ func (x *explainFlags) account(ctx context.Context, e found) (account, error) {
 		// A draft has no version and stands for all of them.
 		if got := a.policy.Ref(); got.ID != ref.ID || got.Version != ref.Version && got.Version != 0 {
 			return a, hint.New("without --policy it is explained by what was recorded alone",
-				"%s is %s, and the entry was decided by %s", x.policy, policyName(got), policyName(ref))
+				"%s is %s, and the entry was decided by %s", x.policy, policyName(policy.English, got), policyName(policy.English, ref))
 		}
 	case x.file != "":
 		if ref == policy.Default().Ref() {
@@ -242,6 +245,9 @@ func (x *explainFlags) account(ctx context.Context, e found) (account, error) {
 	}
 	if a.policy != nil && !e.erased && !a.onFault() {
 		why := a.policy.Explain(e.entry.Inputs)
+		if why.Policy.Version == 0 && why.Policy != e.entry.Policy {
+			why.Policy, a.draft = e.entry.Policy, x.policy
+		}
 		a.why = &why
 	}
 	return a, nil
@@ -278,14 +284,17 @@ func (a *account) agrees() bool {
 	return d.Verdict == a.entry.Verdict && d.Class == a.entry.Class && slices.Equal(d.ReasonList(), a.entry.Reasons)
 }
 
-func policyName(r gate.PolicyRef) string {
+// policyName names a policy. Only the built-in one and drafts have no version.
+func policyName(l policy.Lang, r gate.PolicyRef) string {
 	switch {
 	case r.ID == "":
-		return "no policy"
+		return say(l, "không có", "no policy")
+	case r == policy.Default().Ref():
+		return say(l, "%s, có sẵn trong máy", "%s, built in", r.ID)
 	case r.Version == 0:
-		return r.ID + ", built in"
+		return say(l, "%s, bản nháp", "%s, a draft", r.ID)
 	}
-	return fmt.Sprintf("%s version %d", r.ID, r.Version)
+	return say(l, "%s phiên bản %d", "%s version %d", r.ID, r.Version)
 }
 
 // print shows the account, one language after the other.

@@ -53,7 +53,9 @@ func (a *account) sections(l policy.Lang) []section {
 	case a.why == nil:
 		first.lines, why.lines = a.recorded(l)
 		why.lines = append(why.lines, say(l, "Chính sách đó không có ở đây: đây là những gì đã ghi lúc đó, không tính lại.",
-			"That policy is not at hand here: this is what was recorded then, not worked out again."))
+			"That policy is not at hand here: this is what was recorded then, not worked out again."),
+			say(l, "Với tệp của chính sách đó (--policy TỆP; gatectl policy publish --save giữ lại nó) sẽ biết quy tắc nào đã quyết định và điều gì có thể làm khác đi.",
+				"With its file (--policy FILE; gatectl policy publish --save keeps it) this says which rule decided and what would have changed it."))
 		// Facts and their age are the same under any policy.
 		facts := policy.Default().Explain(e.Inputs).Account(l)
 		known.lines = append(facts.Facts, facts.Data)
@@ -66,6 +68,9 @@ func (a *account) sections(l policy.Lang) []section {
 				"NOTE: worked out again, it comes out otherwise than recorded. Is this the very policy of that time?"), told.Outcome)
 		}
 		why.lines = append(why.lines, told.Steps...)
+		if a.draft != "" {
+			why.lines = append(why.lines, say(l, "Tính lại theo bản nháp %s, không ghi phiên bản.", "Worked out by the draft %s, which names no version.", a.draft))
+		}
 		known.lines = append(told.Facts, told.Data)
 		other.lines = told.Changes
 	}
@@ -90,7 +95,7 @@ func (a *account) fault(l policy.Lang) string {
 func (a *account) recorded(l policy.Lang) (outcome, why []string) {
 	e := &a.entry
 	outcome = []string{say(l, "%s: %s. Chính sách %s.", "%s: %s. Policy %s.",
-		e.Time.In(policy.Default().Zone()).Format(time.DateTime), l.Verdict(e.Verdict), policyName(e.Policy))}
+		e.Time.In(policy.Default().Zone()).Format(time.DateTime), l.Verdict(e.Verdict), policyName(l, e.Policy))}
 	if e.Class != gate.ClassNone {
 		why = append(why, say(l, "Nhóm %v.", "Class %v.", e.Class))
 	}
@@ -146,7 +151,7 @@ func (a *account) around(l policy.Lang) (out []string) {
 	}
 	if s := e.Shadow; s != nil {
 		out = append(out, say(l, "Theo chính sách đang thử %s (không áp dụng): %s (%s).", "By %s, which was only tried: %s (%s).",
-			policyName(s.Policy), l.Verdict(s.Verdict), reasonWords(l, s.Reasons)))
+			policyName(l, s.Policy), l.Verdict(s.Verdict), reasonWords(l, s.Reasons)))
 	}
 	if p := a.passage; p != nil {
 		switch {
@@ -159,7 +164,7 @@ func (a *account) around(l policy.Lang) (out []string) {
 		}
 	}
 	if a.asked && a.inForce != e.Policy {
-		out = append(out, say(l, "Hiện nay chính sách khác đang có hiệu lực: %s.", "Another policy is in force by now: %s.", policyName(a.inForce)))
+		out = append(out, say(l, "Hiện nay chính sách khác đang có hiệu lực: %s.", "Another policy is in force by now: %s.", policyName(l, a.inForce)))
 	}
 	return out
 }
