@@ -336,7 +336,10 @@ func (r *rules) Decide(in gate.Inputs) gate.Decision {
 	if !ok {
 		v = gate.Retry
 	}
-	d := gate.Decision{Verdict: v}
+	d := gate.Decision{Verdict: v, Class: gate.Unknown}
+	if v.Opens() {
+		d.Class = gate.Green
+	}
 	d.Add(gate.ReasonNoRecord)
 	return d
 }
