@@ -24,8 +24,10 @@ type Inputs struct {
 	Clock   ClockLevel
 }
 
-// MaxReasons bounds the reasons of one decision.
-const MaxReasons = 12
+// MaxReasons bounds the reasons of one decision. It is more than all modules of
+// a policy and all flags of a claim give together, so that none is dropped; the
+// tests of agent/policy hold it to that.
+const MaxReasons = 32
 
 // Decision is the outcome of a policy. The zero value is DENY without reasons.
 type Decision struct {

@@ -215,11 +215,9 @@ func (w *weighing) turn(to gate.Verdict, why gate.Reason) {
 	}
 	w.trace.step(why, w.verdict, to)
 	w.verdict = to
-	if w.nTurned < len(w.turned) {
-		copy(w.turned[1:], w.turned[:w.nTurned])
-		w.turned[0] = why
-		w.nTurned++
-	}
+	w.nTurned = min(w.nTurned+1, len(w.turned)) // the last turn stays whatever else is there
+	copy(w.turned[1:w.nTurned], w.turned[:])
+	w.turned[0] = why
 }
 
 func (w *weighing) note(why gate.Reason) {
@@ -230,7 +228,8 @@ func (w *weighing) note(why gate.Reason) {
 	}
 }
 
-// strictness orders verdicts by how little they let through.
+// strictness orders verdicts by how little they let through, the one order of
+// them that there is.
 func strictness(v gate.Verdict) int {
 	switch v {
 	case gate.Allow:

@@ -7,17 +7,10 @@ import (
 	"gateagent/agent/gate"
 )
 
-// laxness orders verdicts by how far they open; alert or not is no difference.
-func laxness(v gate.Verdict) int {
-	switch v {
-	case gate.Allow:
-		return 3
-	case gate.AllowNotice:
-		return 2
-	case gate.ManualCheck:
-		return 1
-	}
-	return 0
+// laxer says whether a verdict opens further than another; alert or not is no
+// difference.
+func laxer(v, than gate.Verdict) bool {
+	return strictness(v) < min(strictness(than), strictness(gate.Deny))
 }
 
 // actions reads the table class → level → verdict, and refuses tables that
@@ -49,7 +42,7 @@ func (r *reader) actions(o *object) actions {
 				complete = false
 			case c == gate.Block && v.Opens():
 				row.problem(key, "would open the gate for a person who is blocked")
-			case c == gate.Unknown && laxness(v) == 0:
+			case c == gate.Unknown && !laxer(v, gate.Deny):
 				row.problem(key, "would refuse a person only because nothing is known; use MANUAL_CHECK")
 			}
 			a[c][level] = v
@@ -62,14 +55,14 @@ func (r *reader) actions(o *object) actions {
 	}
 	for _, c := range judgedClasses {
 		for level := MinLevel + 1; level <= MaxLevel; level++ {
-			if laxness(a[c][level]) > laxness(a[c][level-1]) {
+			if laxer(a[c][level], a[c][level-1]) {
 				o.problem(c.String(), fmt.Sprintf("is laxer at level %d than at level %d", level, level-1))
 			}
 		}
 	}
 	for level := MinLevel; level <= MaxLevel; level++ {
 		for _, pair := range [...][2]gate.Class{{gate.Green, gate.Yellow}, {gate.Yellow, gate.Red}} {
-			if laxness(a[pair[1]][level]) > laxness(a[pair[0]][level]) {
+			if laxer(a[pair[1]][level], a[pair[0]][level]) {
 				o.problem(pair[1].String(), fmt.Sprintf("is laxer than %v at level %d", pair[0], level))
 			}
 		}

@@ -55,7 +55,7 @@ type account struct {
 	strict        int
 	basis         gate.Reason
 	ahead         bool
-	turned, found [32]gate.Reason
+	turned, found [gate.MaxReasons]gate.Reason
 	nTurned       int
 	nFound        int
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"gateagent/agent/gate"
 )
 
 // The bodies below are the whole of the format: the json tags are `data` of an
@@ -159,7 +161,7 @@ const (
 	maxCode    = 48
 	maxID      = 64
 	maxFree    = 256
-	maxReasons = 24
+	maxReasons = gate.MaxReasons
 	maxSets    = 16
 )
 
