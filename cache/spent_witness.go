@@ -74,10 +74,10 @@ func (s *Spent) forget() error {
 	err := guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(bucketMeta)
-			if err := b.Put([]byte(keyEver), be64(s.witness.ever)); err != nil {
+			if err := b.Put(keyEver, be64(s.witness.ever)); err != nil {
 				return err
 			}
-			return b.Put([]byte(keyLost), be64(uint64(max(lost.Unix(), 1))))
+			return b.Put(keyLost, be64(uint64(max(lost.Unix(), 1))))
 		})
 	})
 	if err != nil {

@@ -126,7 +126,7 @@ func (t task) openCold() (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer p.Close()
+	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.Evict(); err != nil {
 		return r, err
 	}
