@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"gateagent/agent/gate"
 	"gateagent/agent/hint"
 	"gateagent/agent/pass"
+	"gateagent/agent/record"
 	"gateagent/cmd/gatectl/keyring"
 	"gateagent/cmd/gatectl/passes"
 	"gateagent/driver/qr/qrprint"
@@ -220,6 +222,12 @@ func (i *issueFlags) claims(cmd *cobra.Command, now time.Time) (c pass.Claims, e
 	if err != nil {
 		return c, err
 	}
+	if err := i.span(now, from, to); err != nil {
+		return c, err
+	}
+	if err := i.places(); err != nil {
+		return c, err
+	}
 	name, host, err := i.names.read(cmd)
 	if err != nil {
 		return c, err
@@ -239,8 +247,45 @@ func (i *issueFlags) claims(cmd *cobra.Command, now time.Time) (c pass.Claims, e
 		return c, hint.New("--single --gate gate-1, for example", "a pass for one entry names its gate, where it is used up")
 	case err != nil:
 		return c, hint.Wrap(err, "gatectl pass issue --help shows the flags")
-	case !to.After(now):
-		return c, hint.New("--until 17:30 is of today; --until 4h counts from --from", "the pass would have ended already, at %s", to.Format("2006-01-02 15:04"))
 	}
 	return c, nil
+}
+
+// span refuses times that nobody could pass in.
+func (i *issueFlags) span(now, from, to time.Time) error {
+	const form = "2006-01-02 15:04"
+	switch {
+	case !to.After(now):
+		return hint.New("--until 17:30 is of today; --until 4h counts from --from; a day is good to its end",
+			"--until %q: the pass would have ended already, at %s", i.until, to.Format(form))
+	case !to.After(from):
+		return hint.New("--from 2026-11-24 --until 2026-11-30, for example; --until 4h counts from --from",
+			"--until %q: the pass would end at %s, and begins only at %s", i.until, to.Format(form), from.Format(form))
+	case to.Sub(from) > pass.MaxDays*24*time.Hour:
+		return hint.New("make a new one then", "--until %q: a pass is good for %d days at most", i.until, pass.MaxDays)
+	}
+	return nil
+}
+
+// places refuses what is no name of a gate or a zone.
+func (i *issueFlags) places() error {
+	for _, p := range []struct {
+		flag, key, like string
+		names           []string
+		valid           func(string) bool
+	}{
+		{"gate", "site.gate", "gate-1", i.gates, wire.ValidGate},
+		{"zone", "site.zones", "lobby", i.zones, record.ValidName},
+	} {
+		for k, name := range p.names {
+			if !p.valid(name) {
+				return hint.New(fmt.Sprintf("as %s in the configuration of the box says it: a to z, 0 to 9 and -, at most 32 characters, such as %s", p.key, p.like),
+					"--%s: %q is no name of a %s", p.flag, name, p.flag)
+			}
+			if slices.Contains(p.names[:k], name) {
+				return hint.New("name each once", "--%s: %s is named twice", p.flag, name)
+			}
+		}
+	}
+	return nil
 }
