@@ -10,6 +10,9 @@ import (
 // TestReadingAllocatesTheTextsAlone reads frames of many kinds, each as if nothing
 // had been seen before, with the buffers that reading all of them has left.
 func TestReadingAllocatesTheTextsAlone(t *testing.T) {
+	if raceDetector {
+		t.Skip("allocations say nothing under the race detector")
+	}
 	type shown struct {
 		name string
 		g    *frame.Gray

@@ -107,6 +107,9 @@ func TestFollowingSurvivesOtherSizes(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("allocations say nothing under the race detector")
+	}
 	scenes := map[string]struct {
 		scene qrframes.Scene
 		most  float64

@@ -35,9 +35,23 @@ func grid(t testing.TB, text string, level Level, version int) Grid {
 	return g
 }
 
+// fewer gives how often a test tries: n times, or in the short form no more than
+// short. All of it is arithmetic without a goroutine, ten times as slow under the
+// race detector, which finds nothing in it.
+func fewer(n, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 func TestEveryVersionAndLevel(t *testing.T) {
 	d := NewDecoder()
-	for version := MinVersion; version <= MaxVersion; version++ {
+	step := 1
+	if testing.Short() {
+		step = 3 // the smallest and the largest among them
+	}
+	for version := MinVersion; version <= MaxVersion; version += step {
 		for level := L; level <= H; level++ {
 			text := fmt.Sprintf("V%d-%d", version, level)
 			if version > 2 {
@@ -83,8 +97,8 @@ func TestSoftReadsMore(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	d := NewDecoder()
 	const text = "001099000000||Nguyễn Thị Thử Nghiệm|01011999|Nữ|Số 1, Tỉnh Mẫu|02022022"
-	plain, soft := 0, 0
-	for range 200 {
+	plain, soft, trials := 0, 0, fewer(200, 60)
+	for range trials {
 		g := spoil(r, grid(t, text, M, 0), 0.035, true)
 		for _, effort := range []Effort{Plain, Soft} {
 			s, err := d.Decode(g, effort)
@@ -102,9 +116,9 @@ func TestSoftReadsMore(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("errors alone %d, with erasures %d of 200", plain, soft)
-	if soft < plain+50 {
-		t.Errorf("errors alone %d, with erasures %d of 200", plain, soft)
+	t.Logf("errors alone %d, with erasures %d of %d", plain, soft, trials)
+	if soft < plain+trials/4 {
+		t.Errorf("errors alone %d, with erasures %d of %d", plain, soft, trials)
 	}
 }
 
@@ -112,7 +126,7 @@ func TestNoWrongText(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	d := NewDecoder()
 	wrong := 0
-	for i := range 3000 {
+	for i := range fewer(3000, 300) {
 		text := fmt.Sprintf("%012d", r.Int64N(1e12))
 		g := grid(t, text, Level(i%4), 1+i%3)
 		for j := range g.Dark {

@@ -9,7 +9,7 @@ import (
 // TestEvidence counts how often random blocks are restored with so much evidence,
 // where that is often enough to be counted.
 func TestEvidence(t *testing.T) {
-	const trials = 50_000
+	trials := fewer(50_000, 5_000)
 	r := rand.New(rand.NewPCG(7, 7))
 	c := newCorrector()
 	for _, tt := range []struct{ n, check, erased int }{
@@ -37,7 +37,7 @@ func TestEvidence(t *testing.T) {
 		t.Logf("%+v: with 0, 1, 2 … bits of evidence: %v", tt, hits[:20])
 		for b := 4; b < len(hits); b++ {
 			// Counted after the fact: three bits are allowed for.
-			if most := 8 * trials * math.Exp2(-float64(b)); float64(hits[b]) > most+5*math.Sqrt(most+1) {
+			if most := 8 * float64(trials) * math.Exp2(-float64(b)); float64(hits[b]) > most+5*math.Sqrt(most+1) {
 				t.Errorf("%+v: %d of %d restored with %d bits of evidence", tt, hits[b], trials, b)
 			}
 		}
@@ -69,7 +69,7 @@ func TestProse(t *testing.T) {
 		if p.reset(whole, 5); p.parse() != nil || !p.prose || !p.padded() {
 			t.Fatal("the text is no prose")
 		}
-		const trials = 60_000
+		trials := fewer(60_000, 6_000)
 		for _, words := range []int{1, 3, 6, 9} {
 			hits := 0
 			for range trials {
@@ -81,7 +81,7 @@ func TestProse(t *testing.T) {
 					hits++
 				}
 			}
-			most := trials * math.Exp2(-proseWord*float64(words))
+			most := float64(trials) * math.Exp2(-proseWord*float64(words))
 			t.Logf("%d words: %d of %d, at most %.0f expected", words, hits, trials, most)
 			if float64(hits) > most+5*math.Sqrt(most+1) {
 				t.Errorf("%d words: %d of %d are prose, at most %.0f expected", words, hits, trials, most)

@@ -61,7 +61,7 @@ func libraryDecoder() *reedsolomon.ReedSolomonDecoder {
 func TestRestoresAsTheLibraryDoes(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	c, lib := newCorrector(), libraryDecoder()
-	for range 6000 {
+	for range fewer(6000, 1000) {
 		check := 7 + r.IntN(24)
 		block := encodeBlock(c.field, r, 9+r.IntN(115), check)
 		want := bytes.Clone(block)
@@ -93,7 +93,7 @@ func TestRestoresAsTheLibraryDoes(t *testing.T) {
 func TestErasures(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	c := newCorrector()
-	for range 5000 {
+	for range fewer(5000, 1000) {
 		check := 4 + r.IntN(27)
 		block := encodeBlock(c.field, r, 10+r.IntN(60), check)
 		want := bytes.Clone(block)
