@@ -54,6 +54,8 @@ type FactsReader interface {
 type Rules interface {
 	Decide(gate.Inputs) gate.Decision
 	Ref() gate.PolicyRef
+	// BestPassport gives the passport that would help most, if any does.
+	BestPassport(gate.Inputs) gate.Passport
 }
 
 // Journal takes records. It returns at once; the receipt is fulfilled when the

@@ -175,18 +175,9 @@ func (l *Lane) needs(s *shown, in *gate.Inputs, d *gate.Decision, rules Rules) s
 		return ""
 	}
 	best := *in
-	best.Passport = bestPassport(in.Now)
+	best.Passport = rules.BestPassport(*in)
 	if rules.Decide(best).Verdict.Opens() {
 		return NeedsPassport
 	}
 	return ""
-}
-
-// bestPassport is the passport that helps most, if one can: of a whole series,
-// long enough ago and not too long.
-func bestPassport(now int64) gate.Passport {
-	return gate.Passport{
-		Proof: gate.ProofGood, Matched: true, Event: gate.PassportVaccination, Dose: 2, Of: 2,
-		Day: gate.DayOf(time.UnixMilli(now).UTC()) - 30,
-	}
 }

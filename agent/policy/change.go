@@ -14,9 +14,12 @@ type Change struct {
 	// At is the instant from which on the outcome is another, in the zone of
 	// the policy; zero for other kinds.
 	At time.Time
-	// Hours is how old a test may be, Days how old a dose has to be, Level the
-	// level of the site; 0 for other kinds.
+	// Hours is how old a test may be, Days how old a dose has to be, or how old
+	// a recovery may be, Level the level of the site; 0 for other kinds.
 	Hours, Days, Level int
+	// AfterPositive says that a recovery has to be of a later day than a
+	// positive result that is on record.
+	AfterPositive bool
 	// Decision is the outcome then.
 	Decision gate.Decision
 }
@@ -32,8 +35,8 @@ const (
 	ChangePCR         ChangeKind = "pcr"            // a negative PCR test, at most Hours old
 	ChangeAntigen     ChangeKind = "antigen"        // a negative antigen test, at most Hours old
 	ChangeCompleted   ChangeKind = "completed"      // a completed series, the last dose at least Days ago
-	ChangeRecovered   ChangeKind = "recovered"      // a recovery, at most Days ago
-	ChangePassport    ChangeKind = "passport"       // a passport of the same person
+	ChangeRecovered   ChangeKind = "recovered"      // a recovery, at most Days ago, and AfterPositive or not
+	ChangePassport    ChangeKind = "passport"       // a passport of a series completed at least Days ago, or of a booster
 	ChangeOnRecord    ChangeKind = "on_record"      // a record of the person, with nothing that counts
 	ChangeNotListed   ChangeKind = "not_listed"     // not on the list that blocks or restrains
 	ChangeFreshData   ChangeKind = "fresh_data"     // data of today
@@ -79,9 +82,7 @@ func (p *Policy) whatWouldChange(in *gate.Inputs, d gate.Decision) (changes []Ch
 				test gate.TestKind
 			}{{ChangePCR, gate.TestPCR}, {ChangeAntigen, gate.TestAntigen}} {
 				try(Change{Kind: t.kind, Hours: p.testHours(t.test)}, func(x *gate.Inputs) {
-					e := extras(x)
-					e.Tests[0] = gate.Test{Kind: t.test, Sampled: gate.MinuteOf(time.UnixMilli(in.Now))}
-					e.TestN = max(e.TestN, 1)
+					addTest(extras(x), gate.Test{Kind: t.test, Sampled: gate.MinuteOf(time.UnixMilli(in.Now))})
 				})
 			}
 			try(Change{Kind: ChangeCompleted, Days: p.params.DoseDays}, func(x *gate.Inputs) {
@@ -92,15 +93,14 @@ func (p *Policy) whatWouldChange(in *gate.Inputs, d gate.Decision) (changes []Ch
 				}
 				e.Completed, e.LastDose, e.FirstDose = day, day, day
 			})
-			try(Change{Kind: ChangeRecovered, Days: p.params.RecoveredDays}, func(x *gate.Inputs) { extras(x).Recovered = m.today })
+			pic := p.paint(&in.Facts, &m)
+			ill, _ := p.meets(RowPositive, &in.Facts, &pic, &m, &listing{})
+			try(Change{Kind: ChangeRecovered, Days: p.params.RecoveredDays, AfterPositive: ill}, func(x *gate.Inputs) {
+				extras(x).Recovered = m.today
+			})
 			try(Change{Kind: ChangeNotListed}, func(x *gate.Inputs) { x.Facts.Extras.ListN = 0 })
 		}
-		try(Change{Kind: ChangePassport}, func(x *gate.Inputs) {
-			x.Passport = gate.Passport{
-				Proof: gate.ProofGood, Matched: true, Event: gate.PassportVaccination, Dose: 1, Of: 1,
-				Day: m.today - gate.Day(p.params.DoseDays),
-			}
-		})
+		try(Change{Kind: ChangePassport, Days: p.params.DoseDays}, func(x *gate.Inputs) { x.Passport = p.BestPassport(*x) })
 		try(Change{Kind: ChangeNoDoubts}, func(x *gate.Inputs) { x.Flags, x.Facts.CardMismatch = 0, false })
 		try(Change{Kind: ChangeNewCard}, func(x *gate.Inputs) { x.CardExpires = 0 })
 		try(Change{Kind: ChangeFreshData}, func(x *gate.Inputs) { x.DataAge = 0 })
@@ -116,6 +116,24 @@ func (p *Policy) whatWouldChange(in *gate.Inputs, d gate.Decision) (changes []Ch
 	try(Change{Kind: ChangeLeaveFirst}, func(x *gate.Inputs) { x.Passages.In, x.Passages.Out = 0, 0 })
 	try(Change{Kind: ChangePassages}, func(x *gate.Inputs) { x.Passages.Unknown = false })
 	return append(changes, p.atOtherLevels(in, is, p.levelAt(&m))...)
+}
+
+// addTest adds a test to those of a person, as the newest; where there is no
+// room, in place of the oldest negative one. Positive ones stay: they are what
+// decides.
+func addTest(e *gate.Extras, t gate.Test) {
+	n := min(int(e.TestN), len(e.Tests))
+	if n == len(e.Tests) {
+		for n--; n >= 0 && e.Tests[n].Positive; n-- {
+		}
+		if n < 0 {
+			return
+		}
+	} else {
+		e.TestN = uint8(n + 1)
+	}
+	copy(e.Tests[1:n+1], e.Tests[:n])
+	e.Tests[0] = t
 }
 
 // withCard tries the card itself in place of what was shown. What is on record

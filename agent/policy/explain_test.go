@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func TestExplain(t *testing.T) {
 		{"recovered long ago", builtIn, scan(func(s *scanned) { s.kind, s.age = 2, 181 })},
 		{"green", builtIn, scan(func(s *scanned) { s.kind, s.age = 2, 100 })},
 		{"positive", builtIn, scan(func(s *scanned) { s.kind, s.age = 4, 3 })},
+		{"tested positive", builtIn, scan(func(s *scanned) { s.extras, s.recovered, s.tests = true, 20, []tested{{true, true, 60 * 60}} })},
 		{"quarantine until tomorrow", builtIn.AtLevel(1), scan(func(s *scanned) { s.kind, s.age = 5, -1 })},
 		{"not on record", builtIn, scan(func(s *scanned) { s.found = false })},
 		{"old data", builtIn, scan(func(s *scanned) { s.kind, s.age, s.dataAge = 3, 30, 80*3600 })},
@@ -109,6 +111,53 @@ func TestChangesHold(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestChangesOfPositives: what is said to help against a positive result helps.
+func TestChangesOfPositives(t *testing.T) {
+	p := policy.Default()
+	offered := func(in gate.Inputs) map[policy.ChangeKind]policy.Change {
+		is := map[policy.ChangeKind]policy.Change{}
+		for _, c := range p.Explain(in).Changes {
+			is[c.Kind] = c
+		}
+		return is
+	}
+	byWord := inputs(fact(gate.FactPositive, 5))
+	byTests := func(n int, positive func(i int) bool) gate.Inputs {
+		in := inputs(fact(gate.FactNothing, 0))
+		in.Facts.HasExtras = true
+		for i := range n {
+			in.Facts.Extras.AddTest(gate.Test{Kind: gate.TestPCR, Positive: positive(i), Sampled: gate.MinuteOf(now) - gate.Minute(1+i)*3000})
+		}
+		return in
+	}
+	only := func(k int) func(int) bool { return func(i int) bool { return i == k } }
+	for name, in := range map[string]gate.Inputs{
+		"word": byWord, "only test": byTests(1, only(0)), "newest of two": byTests(2, only(0)), "oldest of six": byTests(6, only(5)),
+		"newest of six": byTests(6, only(0)), "all six": byTests(6, func(int) bool { return true }),
+	} {
+		is := offered(in)
+		if c, ok := is[policy.ChangePCR]; ok {
+			t.Errorf("%s: a negative PCR is said to help: %v", name, c.Decision.Verdict)
+		}
+		c, ok := is[policy.ChangeRecovered]
+		if said := strings.Join(p.Explain(in).Account(policy.English).Changes, "\n"); !ok || !c.AfterPositive || !strings.Contains(said, "after that positive result") {
+			t.Errorf("%s: %+v: %s", name, c, said)
+		}
+	}
+	for name, in := range map[string]gate.Inputs{
+		"nothing": inputs(fact(gate.FactNothing, 0)), "six negative ones, too old": byTests(6, func(int) bool { return false }),
+	} {
+		in.Now += 48 * 3_600_000
+		is := p.AtLevel(4).Explain(in).Changes
+		if !slices.ContainsFunc(is, func(c policy.Change) bool { return c.Kind == policy.ChangePCR }) {
+			t.Errorf("%s: no PCR is said to help", name)
+		}
+		if slices.ContainsFunc(is, func(c policy.Change) bool { return c.AfterPositive }) {
+			t.Errorf("%s: there is no positive result", name)
+		}
 	}
 }
 

@@ -118,6 +118,32 @@ func TestMonotoneFacts(t *testing.T) {
 	}
 }
 
+// TestBestPassport: whatever a policy asks of doses, the best passport there
+// could be meets it, by the days of its own time zone.
+func TestBestPassport(t *testing.T) {
+	for _, part := range []string{
+		`{}`, `{"params":{"dose_days":45}}`, `{"params":{"max_dose_age_days":20}}`, `{"params":{"dose_days":1,"max_dose_age_days":1}}`,
+		`{"time_zone":"America/Los_Angeles"}`, `{"time_zone":"Pacific/Kiritimati"}`,
+	} {
+		p := changed(t, part).AtLevel(4)
+		for hour := range int64(24) {
+			in := inputs(fact(gate.FactBegun, 60))
+			in.Now += hour * 3_600_000
+			if without := p.Decide(in).Verdict; without != gate.ManualCheck {
+				t.Fatalf("%s: %v without a passport", part, without)
+			}
+			in.Passport = p.BestPassport(in)
+			if d := p.Decide(in); d.Verdict != gate.Allow || d.Class != gate.Green {
+				t.Errorf("%s, %d h later: %v %v", part, hour, d.Verdict, d.ReasonList())
+			}
+		}
+	}
+	var none *policy.Policy
+	if in := inputs(gate.Facts{}); none.Decide(in).Verdict.Opens() || !none.BestPassport(in).Matched {
+		t.Error("no policy")
+	}
+}
+
 // TestMonotonePassports: whoever shows no passport and then one, or one and
 // then that of a further dose, is never worse off, however young that dose is;
 // and none that is bad or somebody else's does anything.
@@ -169,10 +195,16 @@ func TestMonotonePassports(t *testing.T) {
 				for _, m := range moments(r)[:3] { // elsewhere a passport does nothing
 					in.Clock, in.DataAge, in.Passport = m.clock, m.dataAge, gate.Passport{}
 					without, _ := strictIn(at[m.level].Decide(in).Verdict)
+					in.Passport = at[m.level].BestPassport(in)
+					best, _ := strictIn(at[m.level].Decide(in).Verdict)
 					for i := range papers {
 						in.Passport = papers[i]
 						got[i], _ = strictIn(at[m.level].Decide(in).Verdict)
 						n++
+						if wrong < 20 && got[i] < best {
+							wrong++
+							t.Errorf("%s: kind %d aged %d, %+v: %s is better than the best", v.name, s.kind, s.age, m, passports[i].name)
+						}
 						useless := shown[i].ppWhy != "" || shown[i].stranger
 						if wrong < 20 && (got[i] > without || useless && got[i] != without) {
 							wrong++

@@ -105,6 +105,17 @@ func (p *Policy) doseSays(pp *gate.Passport, age int64) testimony {
 	return testimony{lacks: gate.ReasonPassportTooYoung, age: age, bound: days}
 }
 
+// BestPassport gives the passport that would help most with a scan, if any does:
+// of the holder of the card, and of a booster given on that day, which counts as
+// much as any under every setting.
+func (p *Policy) BestPassport(in gate.Inputs) gate.Passport {
+	best := gate.Passport{Proof: gate.ProofGood, Matched: true, Event: gate.PassportVaccination, Dose: 3, Of: 3}
+	if p != nil && p.built {
+		best.Day = p.day(in.Now)
+	}
+	return best
+}
+
 // passportReasons are the reasons for which a passport does not count at all.
 var passportReasons = [...]gate.Reason{
 	gate.ReasonPassportMalformed, gate.ReasonPassportUnknown, gate.ReasonPassportForged, gate.ReasonPassportUsage,

@@ -199,7 +199,17 @@ func (l Lang) change(c Change) string {
 	case ChangeCompleted:
 		return l.sayf(Text{"Nếu đã tiêm đủ liều từ %d ngày trước: %s.", "With the series completed %d days before: %s."}, c.Days, then)
 	case ChangeRecovered:
+		if c.AfterPositive {
+			return l.sayf(Text{
+				"Nếu khỏi bệnh sau kết quả dương tính đó, trong %d ngày: %s.", "With a recovery after that positive result, within %d days: %s.",
+			}, c.Days, then)
+		}
 		return l.sayf(Text{"Nếu khỏi bệnh trong %d ngày: %s.", "With a recovery within %d days: %s."}, c.Days, then)
+	case ChangePassport:
+		return l.sayf(Text{
+			"Với hộ chiếu vắc xin hợp lệ của chính người này, đã đủ liều từ %d ngày trước hoặc có mũi nhắc lại: %s.",
+			"With a vaccine passport of the same person, of a series completed at least %d days before or of a booster: %s.",
+		}, c.Days, then)
 	case ChangeLowerLevel, ChangeHigherLevel:
 		return l.sayf(Text{"Ở cấp độ %d: %s.", "With the site at level %d: %s."}, c.Level, then)
 	}

@@ -102,7 +102,6 @@ var factWords = map[FactKind]Text{
 }
 
 var changeWords = map[ChangeKind]Text{
-	ChangePassport:   {"Với hộ chiếu vắc xin hợp lệ của chính người này", "With a vaccine passport of the same person"},
 	ChangeOnRecord:   {"Nếu có hồ sơ, dù chưa có dữ kiện nào được tính", "With a record, even with nothing that counts"},
 	ChangeNotListed:  {"Nếu không có tên trong danh sách", "Without being on the list"},
 	ChangeFreshData:  {"Với dữ liệu mới", "With fresh data"},
