@@ -147,11 +147,13 @@ func (w *world) makeKeys() error {
 }
 
 // equip signs what visitors show that is signed: a passport of the whole
-// series, and a pass for one entry at this gate. The same pass is shown again
-// by whoever shows it again.
+// series, and a pass for one entry at this gate. Whoever shows one again shows
+// one that has been used: in the first round the same, later one of the first.
 func (w *world) equip(rounds [][]visitor) error {
 	now := time.Now().Truncate(time.Minute)
-	for _, come := range rounds {
+	var used []string
+	for round, come := range rounds {
+		again := 0
 		for i := range come {
 			text := ""
 			for _, v := range come[i].shows() {
@@ -163,11 +165,18 @@ func (w *world) equip(rounds [][]visitor) error {
 						On: now.AddDate(0, 0, -60), From: now.Add(-time.Hour), To: now.Add(validFor),
 					})
 				case visitorPass:
-					if text == "" {
+					switch {
+					case text == "":
 						text, err = pass.Issue(w.signers[signed.RolePass].Key, pass.Claims{
 							Kind: gate.PassVisitor, Name: v.family + " " + v.given, Host: "Phòng Ví Dụ",
 							Site: site, Gates: []string{gateID}, Single: true, From: now.Add(-time.Hour), To: now.Add(validFor),
 						})
+						if round == 0 {
+							used = append(used, text)
+						}
+					case round > 0:
+						text = used[again%len(used)]
+						again++
 					}
 				default:
 					continue
