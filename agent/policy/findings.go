@@ -42,6 +42,7 @@ func (p *Policy) Findings(now time.Time) []Finding {
 	f := &finder{p: p, now: now, w: newWorld(p), decided: map[gate.Reason]bool{}, said: map[string]bool{}, moved: map[string]bool{}}
 	f.look()
 	f.rows()
+	f.actions()
 	f.params()
 	f.lists()
 	f.hours()
@@ -123,6 +124,18 @@ func (f *finder) rows() {
 	}
 }
 
+// actions are the cells of the table class × level. That UNKNOWN may not refuse
+// is the format's; one that opens where RED does not is the policy's own.
+func (f *finder) actions() {
+	for level := MinLevel; level <= MaxLevel; level++ {
+		unknown, red := f.p.action.verdict(gate.Unknown, level), f.p.action.verdict(gate.Red, level)
+		if unknown.Opens() && laxer(unknown, red) {
+			f.add(Contradiction, fmt.Sprintf("actions.UNKNOWN.%d", level),
+				"%v is laxer than RED's %v: whoever is not on record, or of whom the gate cannot tell all, is better off than who is", unknown, red)
+		}
+	}
+}
+
 func (f *finder) params() {
 	p := f.p
 	if p.softAge == p.hardAge {
@@ -156,6 +169,10 @@ func (f *finder) lists() {
 		}
 		if l.Effect == ListAllow && l.Classes.has(gate.Red) && !l.Classes.has(gate.Yellow) {
 			f.add(Contradiction, path+".classes", "lets RED in and not YELLOW, who are better off")
+		}
+		if l.Effect == ListAllow && l.Classes.has(gate.Unknown) {
+			f.add(Unreachable, path+".classes", "names UNKNOWN, whom a list lets in never: who is on one is on record, "+
+				"and of whom there is more to know than the gate can tell sees the guard")
 		}
 		if effectsOf(l.Name) == nil {
 			continue

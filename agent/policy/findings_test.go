@@ -74,6 +74,20 @@ func TestFindings(t *testing.T) {
 			"a passport that betters RED and not YELLOW", `{"passport":{"lifts":["RED"]}}`,
 			[]string{"contradiction: passport.lifts: names RED and not YELLOW: with a passport a first dose on record is worse than none"},
 		},
+		{"UNKNOWN as RED", `{"actions":{"UNKNOWN":{"1":"ALLOW_NOTICE"}}}`, nil},
+		{
+			"UNKNOWN better off than RED", `{"actions":{"UNKNOWN":{"1":"ALLOW","2":"ALLOW_NOTICE"}}}`,
+			[]string{
+				"contradiction: actions.UNKNOWN.1: ALLOW is laxer than RED's ALLOW_NOTICE: whoever is not on record, or of whom the gate cannot tell all, is better off than who is",
+				"contradiction: actions.UNKNOWN.2: ALLOW_NOTICE is laxer than RED's MANUAL_CHECK: whoever is not on record, or of whom the gate cannot tell all, is better off than who is",
+			},
+		},
+		{
+			"a list for the unknown", `{"lists":{"staff":{"effect":"allow","classes":["YELLOW","RED","UNKNOWN"]}}}`,
+			[]string{
+				"unreachable: lists.staff.classes: names UNKNOWN, whom a list lets in never: who is on one is on record, and of whom there is more to know than the gate can tell sees the guard",
+			},
+		},
 		{"a list that watches", `{"lists":{"watch":{"effect":"manual"}}}`, nil},
 		{
 			"lists", `{"lists":{"guests":{"effect":"none"},"staff":{"effect":"allow","classes":["GREEN"]},"night":{"effect":"allow","classes":["RED"]},"watch":{"effect":"notice","hours":[{"from":"08:00","to":"17:00"}]}}}`,
