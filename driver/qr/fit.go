@@ -168,7 +168,8 @@ const (
 	maxReach     = versionReach + symbology.MaxVersion/reachShare
 	worthFitting = 0.35 // score of finder and timing patterns before the fit
 	wellPlaced   = 0.8  // score at which the far corner need not be sought
-	surelyTimed  = 0.7  // score of timing patterns that only the right version has
+	surelyTimed  = 0.7  // score of timing patterns that only the right version has,
+	surelyNear   = 1    // and by how many modules the estimate may then be off
 	cornerReach  = .16  // how far off the far corner may be, of the symbol's side
 )
 
@@ -266,8 +267,10 @@ func (f *fitter) guess(t *triple, expected int) {
 	}
 	top := float32(0)
 	m.n = symbology.Size(estimate)
-	if s, timing := f.sideScores(&m); expected == 0 && timing >= surelyTimed && s >= wellPlaced {
-		least, most = estimate, estimate // no other fits its timing patterns
+	near := abs32(t.n-float32(m.n)) <= surelyNear
+	if s, timing := f.sideScores(&m); near && expected == 0 && timing >= surelyTimed && s >= wellPlaced {
+		f.guesses = append(f.guesses, guess{estimate, m.quad, s}) // no other fits its timing patterns
+		return
 	}
 	for v := least; v <= most; v++ {
 		m.n = symbology.Size(v)
