@@ -179,7 +179,7 @@ var catalogue = []struct {
 	{
 		PassagesUnknown,
 		Text{VI: "Chưa biết hết các lượt qua trước đó: quy tắc về vào hai lần không chắc chắn với ai chưa qua lại từ lúc đó.", EN: "Not all earlier passages are known: rules about entering twice cannot be held to those who have not passed since."},
-		Text{VI: "Nếu nhật ký đọc lỗi, kiểm tra đĩa: df -h và dmesg. Nếu nhật ký mất hoặc ngắn hơn quy tắc, tự hết sau thời hạn của quy tắc; đặt storage.keep_acked ít nhất bằng thời hạn đó.", EN: "If the journal cannot be read, check the disk with df -h and dmesg. If it was lost or is shorter than the rule, it ends after the time of the rule; set storage.keep_acked to at least that."},
+		Text{VI: "Nếu nhật ký đọc lỗi, kiểm tra đĩa: df -h và dmesg. Nếu nhật ký mất hoặc ngắn hơn quy tắc, tự hết sau thời hạn của quy tắc; đặt storage.keep_acked ít nhất bằng thời hạn đó. Nếu có quá nhiều người, rút ngắn thời hạn của quy tắc.", EN: "If the journal cannot be read, check the disk with df -h and dmesg. If it was lost or is shorter than the rule, it ends after the time of the rule; set storage.keep_acked to at least that. If there were too many people, make the time of the rule shorter."},
 	},
 	{
 		PassportKeyOdd,

@@ -240,7 +240,7 @@ func (p *Policy) facts(in *gate.Inputs) (facts []Fact) {
 			facts = append(facts, Fact{Kind: FactWindow, InForce: e.Window.Contains(m.today, m.minute)})
 		}
 	}
-	if pp := &in.Passport; pp.Proof == gate.ProofGood {
+	if pp := &in.Passport; pp.Proof == gate.ProofGood && (pp.Matched || pp.Event != gate.PassportNothing) {
 		fact := Fact{Kind: FactPassportEvent, Day: pp.Day, Days: int64(m.today) - int64(pp.Day), InForce: pp.Matched}
 		if pp.Event == gate.PassportTest {
 			ms := int64(pp.Test.Sampled) * 60_000
