@@ -160,7 +160,7 @@ func TestCollisions(t *testing.T) {
 func TestSameWhateverTheMemory(t *testing.T) {
 	n := 60_000
 	if testing.Short() {
-		n = 20_000
+		n = 6_000
 	}
 	who := upTo(n)
 	rand.New(rand.NewPCG(1, 1)).Shuffle(n, func(i, j int) { who[i], who[j] = who[j], who[i] })
@@ -334,7 +334,11 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestReadAllBoundsProblems(t *testing.T) {
-	list := "id\n" + strings.Repeat("1\n", 300_000) + "001090000001\n"
+	wrong := 300_000
+	if testing.Short() {
+		wrong = 50_000
+	}
+	list := "id\n" + strings.Repeat("1\n", wrong) + "001090000001\n"
 	for _, workers := range []int{1, 3} {
 		src, err := people.Open(strings.NewReader(list), people.Options{})
 		if err != nil {
@@ -342,7 +346,7 @@ func TestReadAllBoundsProblems(t *testing.T) {
 		}
 		b := NewBuilder(options(func(o *Options) { o.Workers = workers }))
 		bad, err := b.ReadAll(t.Context(), src, 0)
-		if err != nil || len(bad) != MaxProblems || b.Bad() != 300_000 || b.counts.Read != 1 {
+		if err != nil || len(bad) != MaxProblems || b.Bad() != wrong || b.counts.Read != 1 {
 			t.Errorf("%v, %d kept, counts %+v", err, len(bad), b.counts)
 		}
 		for i, p := range bad {
@@ -427,12 +431,16 @@ func TestTooManyLists(t *testing.T) {
 }
 
 func TestBlocksAreKeptWhileTheyFit(t *testing.T) {
+	thousand := 1000
+	if testing.Short() {
+		thousand = 100
+	}
 	f := NewFolder(t.TempDir())
-	m, _ := base(t, f, options(), 1, fictional(upTo(62_000), 1))
+	m, _ := base(t, f, options(), 1, fictional(upTo(62*thousand), 1))
 	for i, c := range []struct {
 		people int
 		kept   bool
-	}{{66_000, true}, {57_000, true}, {75_000, false}} {
+	}{{66 * thousand, true}, {57 * thousand, true}, {75 * thousand, false}} {
 		next, _ := base(t, f, options(), uint64(2+i), fictional(upTo(c.people), 1))
 		if kept := next.Base.Blocks == m.Base.Blocks; kept != c.kept {
 			t.Errorf("%d people: %d blocks, before %d", c.people, next.Base.Blocks, m.Base.Blocks)

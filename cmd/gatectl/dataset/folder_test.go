@@ -179,7 +179,7 @@ func (b *box) holds(list string, cards bool) {
 func TestFolderHoldsEverybody(t *testing.T) {
 	most := 40_000
 	if testing.Short() {
-		most = 8_000
+		most = 2_500
 	}
 	for _, n := range []int{0, 1, 62, 63, most} {
 		for _, cards := range []bool{false, true} {
@@ -254,7 +254,7 @@ func year(n, y int) string {
 func TestDeltas(t *testing.T) {
 	n := 9000
 	if testing.Short() {
-		n = 4000
+		n = 1500
 	}
 	f := NewFolder(t.TempDir())
 	m, _ := base(t, f, options(func(o *Options) { o.CheckBits = true }), 7, year(n, 1))
@@ -321,7 +321,10 @@ func TestDeltas(t *testing.T) {
 
 // TestBack: the set goes back, and no delta leads on from there.
 func TestBack(t *testing.T) {
-	const n = 3000
+	n := 3000
+	if testing.Short() {
+		n = 1000
+	}
 	f := NewFolder(t.TempDir())
 	m, _ := base(t, f, options(), 1, year(n, 1))
 	b := newBox(t, f)

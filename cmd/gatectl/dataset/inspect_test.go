@@ -14,7 +14,10 @@ import (
 // TestViews: a folder and the file of a box say the same, and what the list
 // says.
 func TestViews(t *testing.T) {
-	const n = 6000
+	n := 6000
+	if testing.Short() {
+		n = 2000
+	}
 	f := NewFolder(t.TempDir())
 	base(t, f, options(func(o *Options) { o.CheckBits = true }), 1, year(n, 1))
 	m, changed := delta(t, f, year(n, 2))
@@ -82,7 +85,7 @@ func TestViews(t *testing.T) {
 
 // TestDue: the folder tells when deltas are no longer worth it.
 func TestDue(t *testing.T) {
-	const n = 30_000
+	const n = 30_000 // fewer are never due
 	f := NewFolder(t.TempDir())
 	base(t, f, options(), 1, year(n, 1))
 	if _, changed := delta(t, f, year(n, 2)); changed.Due != "" {

@@ -61,7 +61,7 @@ func TestKillChild(t *testing.T) {
 func TestKill(t *testing.T) {
 	kills := 100
 	if testing.Short() {
-		kills = 15
+		kills = 10
 	}
 	dir := filepath.Join(t.TempDir(), "vn")
 	f, rnd := NewFolder(dir), rand.New(rand.NewPCG(3, 1))

@@ -28,7 +28,10 @@ func payload(seed uint64) string {
 var seedCount = flag.Uint64("seeds", 40, "how many scenes of each kind the tests draw")
 
 func seeds() uint64 {
-	if testing.Short() || raceDetector {
+	switch {
+	case testing.Short() && raceDetector:
+		return min(*seedCount, 1)
+	case testing.Short() || raceDetector:
 		return min(*seedCount, 5)
 	}
 	return *seedCount
