@@ -102,7 +102,7 @@ const Forever = gate.Day(1<<31 - 1)
 // Some facts outweigh all others under every policy of the kind of PAYLOADS
 // §7.2; whoever has one of these needs no extras for the others:
 //
-//   - positive without later recovery, and quarantine without an end
+//   - positive without a recovery on a later day, and quarantine without an end
 //   - a series completed at least Settle days ago: recovery, tests and further
 //     doses cannot change it (but quarantine, lists and windows can)
 //
@@ -124,7 +124,7 @@ func (r Rule) Reduce(p *Person, e *gate.Extras) (f Fact, future int) {
 	}
 	s := r.series(p.Doses, &future)
 	switch {
-	case positive != 0 && recovered < positive:
+	case positive != 0 && recovered <= positive: // of one day: as policies have it
 		return Fact{Kind: gate.FactPositive, Day: positive}, future
 	case p.Quarantine && p.QuarantineUntil == 0:
 		return Fact{Kind: gate.FactQuarantine, Day: Forever}, future

@@ -146,7 +146,7 @@ func TestReduce(t *testing.T) {
 		},
 		{
 			name: "positive and recovered on one day", p: Person{Positive: ago(30), Recovered: ago(30)},
-			want: Fact{Kind: gate.FactRecovered, Day: ago(30)},
+			want: Fact{Kind: gate.FactPositive, Day: ago(30)},
 		},
 		{
 			name: "positive again after recovery", p: Person{Positive: ago(3), Recovered: ago(100)},
