@@ -14,8 +14,10 @@ type FactKind uint8
 
 // The fact kinds (STORE §7.1). Numbers are part of the file format.
 const (
-	FactNothing    FactKind = 0 // a record, nothing that counts
-	FactCompleted  FactKind = 1 // series completed: day of the completing dose
+	FactNothing FactKind = 0 // a record, nothing that counts
+	// FactCompleted: series completed, day of the completing dose; in lists for
+	// policies by which doses expire that of the last one, once both say the same.
+	FactCompleted  FactKind = 1
 	FactRecovered  FactKind = 2 // recovered: day of recovery
 	FactBegun      FactKind = 3 // series begun: day of the first dose
 	FactPositive   FactKind = 4 // positive and not recovered: day of the result
