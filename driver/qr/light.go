@@ -9,7 +9,6 @@ type light struct {
 	w, h          int // of the plane
 	cell          int // pixels a side
 	columns, rows int
-	step          int       // of the rows that are measured
 	mean, scale   []float32 // of each cell's square; scale is 1/(deviation + few)
 	sum, sq       []float32 // of each cell, then of five cells below each other
 	row           []float32 // scratch: mean and scale along a row of pixels
