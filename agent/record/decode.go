@@ -166,8 +166,9 @@ func (r Record) Passage() (gate.Passage, error) {
 	if err != nil {
 		return gate.Passage{}, err
 	}
-	door, err := word(doorNames, uint8(b.Door), gate.ParseDoor)
-	if err != nil {
+	door, err1 := word(doorNames, uint8(b.Door), gate.ParseDoor)
+	_, err2 := timingNames.text(uint8(b.Record))
+	if err := errors.Join(err1, err2); err != nil {
 		return gate.Passage{}, fmt.Errorf("read record: %w", err)
 	}
 	return gate.Passage{
