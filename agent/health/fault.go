@@ -131,6 +131,7 @@ var titles = map[string]Text{
 	"policy":   {VI: "Quy tắc", EN: "Policy"},
 	"shadow":   {VI: "Quy tắc chạy thử", EN: "Policy on trial"},
 	"passes":   {VI: "Thẻ và hộ chiếu", EN: "Passes and passports"},
+	"passages": {VI: "Các lượt qua trước", EN: "Earlier passages"},
 	"trust":    {VI: "Khóa tin cậy", EN: "Trusted keys"},
 	"revoked":  {VI: "Danh sách thu hồi", EN: "Revocation list"},
 	"identity": {VI: "Danh tính thiết bị", EN: "Box identity"},
